@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs what the tests need besides npm's packages, where it is missing: Debian and Ubuntu, as root or with sudo.
+# Elsewhere, install redis-server, Chromium, Python 3 with the `websockets` module, and nginx by hand.
+set -eu
+
+missing=
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need redis-server redis-server
+need chromium chromium
+need nginx nginx-light
+/usr/bin/python3 -c 'import websockets' 2>/dev/null || missing="$missing python3-websockets"
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "the tests also need:$missing" >&2
+  exit 1
+fi
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+$sudo apt-get update -qq
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+# A package starts its server; the tests start their own.
+if command -v invoke-rc.d >/dev/null 2>&1; then
+  for service in redis-server nginx; do
+    case "$missing" in *"$service"*) $sudo invoke-rc.d --quiet "$service" stop || true ;; esac
+  done
+fi

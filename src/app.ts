@@ -1,0 +1,127 @@
+import cors from '@fastify/cors';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { LogController } from 'fastify';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import type { Credentials } from './credentials/open.ts';
+import { withoutSecrets } from './http/carried-secrets.ts';
+import { documentRoutes, jwksRoute, registerOpenApi } from './http/documents.ts';
+import { registerLimits } from './http/limits.ts';
+import { loginRoute } from './http/login.ts';
+import { operationsRoutes } from './http/operations.ts';
+import { passwordLogin } from './http/password-login.ts';
+import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
+import { ticketRoutes } from './http/tickets.ts';
+import { tokenRoute } from './http/token.ts';
+import type { App } from './http/type-provider.ts';
+import { liveSockets } from './sessions/live-sockets.ts';
+import type { Store } from './store/store.ts';
+import { attemptLimit } from './tickets/attempts.ts';
+import type { RandomBytes } from './tickets/ticket.ts';
+import { createGate } from './ws/gate.ts';
+import { gateRoutes } from './ws/routes.ts';
+
+export interface AppDeps {
+  config: Config;
+  store: Store;
+  credentials: Credentials;
+  log: Logger;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  randomBytes: RandomBytes;
+}
+
+/** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
+export async function buildApp({ config, store, credentials, log, now, randomBytes }: AppDeps): Promise<App> {
+  const app = Fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    requestIdHeader: false,
+    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
+    rewriteUrl: withoutSecrets,
+    frameworkErrors: (error, request, reply) => void refuse(error, request, reply),
+    clientErrorHandler: refuseClient,
+    bodyLimit: 16 * 1024,
+    requestTimeout: config.HANDSHAKE_TIMEOUT * 1000,
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+    http: {
+      maxHeaderSize: 8 * 1024,
+      headersTimeout: config.HANDSHAKE_TIMEOUT * 1000,
+      connectionsCheckingInterval: 1000,
+      // A proxy may forward `Upgrade` with any request, and `curl --http2` sends it: only the gate's is meant.
+      shouldUpgradeCallback: ({ method, url = '', headers }) =>
+        method === 'GET' &&
+        headers.upgrade?.toLowerCase() === 'websocket' &&
+        config.TIERS.has('ws') &&
+        config.WS_PATH.includes(url.split('?', 1)[0] ?? ''),
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
+
+  registerRefusals(app);
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+  });
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') return done(null, undefined);
+    return app.getDefaultJsonParser('error', 'error')(request, String(body), done);
+  });
+  if (config.allowedOrigins) {
+    await app.register(cors, {
+      origin: config.allowedOrigins === '*' ? '*' : [...config.allowedOrigins],
+      methods: ['GET', 'POST', 'DELETE'],
+      exposedHeaders: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
+    });
+  }
+  await registerOpenApi(app);
+  operationsRoutes(app, { store });
+
+  if (config.TIERS.has('http')) {
+    await registerLimits(app, { store, window: config.ATTEMPT_WINDOW });
+    const login = passwordLogin(app, { credentials, loginLimit: config.LOGIN_LIMIT });
+    loginRoute(app, login);
+    await app.register(tokenRoute, { login });
+    ticketRoutes(app, {
+      credentials,
+      store,
+      now,
+      randomBytes,
+      ticketTtl: config.TICKET_TTL,
+      ticketTtlMax: config.TICKET_TTL_MAX,
+      sessionTtl: config.SESSION_TTL,
+      mintLimit: config.MINT_LIMIT,
+      bindIp: config.BIND_IP,
+      publicWsUrl: config.PUBLIC_WS_URL,
+      wsPath: config.WS_PATH[0] ?? '/ws',
+    });
+    jwksRoute(app, credentials.jwks);
+    await documentRoutes(app);
+  }
+
+  if (config.TIERS.has('ws')) {
+    const attempt = attemptLimit({
+      store,
+      limit: config.ATTEMPT_LIMIT,
+      windowMs: config.ATTEMPT_WINDOW * 1000,
+      counting: config.ATTEMPT_COUNT,
+      patienceMs: config.HANDSHAKE_TIMEOUT * 1000,
+    });
+    await gateRoutes(app, {
+      gate: createGate({
+        store,
+        now,
+        randomBytes,
+        sessionTtl: config.SESSION_TTL,
+        attempt,
+        allowedOrigins: config.allowedOrigins,
+        audience: config.WS_AUDIENCE,
+        bindIp: config.BIND_IP,
+      }),
+      sockets: liveSockets({ now, log }),
+      paths: config.WS_PATH,
+      reject: config.WS_REJECT,
+      maxConnections: config.MAX_CONNECTIONS,
+      drainTimeout: config.DRAIN_TIMEOUT * 1000,
+    });
+  }
+  return app;
+}

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import closeWithGrace from 'close-with-grace';
+import { Command } from 'commander';
+import { buildApp } from '../app.ts';
+import { ConfigFault, readConfig } from '../config.ts';
+import { openCredentials } from '../credentials/open.ts';
+import { createLogger } from '../logger.ts';
+import { openStore } from '../store/open.ts';
+import { demoUsers, tellDemo } from './demo.ts';
+import { environmentHelp } from './environment-help.ts';
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('run the broker; configured by the environment')
+    .addHelpText('after', environmentHelp)
+    .action(serve);
+}
+
+async function serve(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLogger(config.LOG_LEVEL);
+  const now = Date.now;
+  const demo = config.demo ? await demoUsers(randomBytes) : undefined;
+  const credentials = await openCredentials({
+    config,
+    now,
+    randomBytes,
+    fetch,
+    ...(demo && { demoUsers: demo.users }),
+    onFault: (variable, err) =>
+      log.error({ err }, `${variable} has changed and cannot be used: keeping the last`),
+  }).catch((error: Error) => {
+    throw new ConfigFault([`a credentials file cannot be used: ${error.message}`]);
+  });
+  const store = openStore({
+    url: config.REDIS_URL,
+    prefix: config.KEY_PREFIX,
+    commandTimeout: config.REDIS_COMMAND_TIMEOUT,
+    now,
+    log,
+  });
+  const app = await buildApp({ config, store, credentials, log, now, randomBytes });
+
+  closeWithGrace({ delay: (config.DRAIN_TIMEOUT + 5) * 1000, logger: log }, async ({ signal, err }) => {
+    if (err) log.fatal({ err }, 'stopping after an unexpected error');
+    else log.info({ signal }, 'stopping');
+    await app.close();
+    await store.close();
+  });
+
+  const url = await app.listen({
+    host: config.HOST,
+    port: config.PORT,
+    listenTextResolver: (at) => `bound to ${at}`,
+  });
+  log.info({ url, tiers: [...config.TIERS], store: config.REDIS_URL ? 'redis' : 'memory' }, 'listening');
+  if (demo) tellDemo(url, demo.password);
+}

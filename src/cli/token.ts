@@ -1,0 +1,19 @@
+import { Command } from 'commander';
+import { callBroker, urlOption } from './broker.ts';
+import { readSecret } from './input.ts';
+
+export function tokenCommand(): Command {
+  return new Command('token')
+    .description('log in to a running broker and print a token; the password is read from standard input')
+    .argument('<username>')
+    .addOption(urlOption())
+    .action(async (username: string, { url }: { url: string }) => {
+      const password = await readSecret(`Password of ${username}: `);
+      const { token } = await callBroker<{ token: string }>(url, '/api/login', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ username, password }),
+      });
+      console.log(token);
+    });
+}

@@ -1,0 +1,63 @@
+import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { BrokerError } from '../errors.ts';
+import type { Verifier } from './caller.ts';
+import { issuerOf, refusedToken, userFromClaims } from './claims.ts';
+
+// A shared secret, or no signature at all, is never an identity provider's.
+const algorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+export interface IdpOptions {
+  jwksUrl: string;
+  issuer: string;
+  audience: string;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  fetch: typeof fetch;
+}
+
+/**
+ * Verifies the access tokens of an identity provider by its published keys. A key that we have not seen yet is looked up
+ * at once, so that rotating keys refuses nobody, but at most once a second, so that nobody can make us hammer the provider.
+ */
+export function idpTokenVerifier({ jwksUrl, issuer, audience, now, fetch }: IdpOptions): Verifier {
+  const remote = createRemoteJWKSet(new URL(jwksUrl), {
+    cooldownDuration: 1000,
+    timeoutDuration: 3000,
+    [customFetch]: fetch,
+  });
+  const keys: JWTVerifyGetKey = (header, token) =>
+    remote(header, token).catch((error: unknown) => {
+      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
+        throw error;
+      throw new BrokerError('idp_unavailable', { reason: 'jwks_unreachable', cause: error });
+    });
+
+  return async (credential) => {
+    if (issuerOf(credential) !== issuer) return undefined;
+    try {
+      const { payload } = await jwtVerify(credential, keys, {
+        issuer,
+        audience,
+        algorithms,
+        requiredClaims: ['sub', 'exp', 'iat'],
+        currentDate: new Date(now()),
+      });
+      const username = payload['preferred_username'] ?? payload['username'] ?? payload['name'];
+      return userFromClaims(payload, username, Number(payload.iat), now() / 1000);
+    } catch (error) {
+      throw refusedToken(error);
+    }
+  };
+}

@@ -1,0 +1,34 @@
+import type { PasswordLogin } from './password-login.ts';
+import { Login, LoginAnswer, refusalsOf } from './schemas.ts';
+import type { App } from './type-provider.ts';
+
+/** `POST /api/login`: a password for a token, in JSON. */
+export function loginRoute(app: App, login: PasswordLogin): void {
+  app.post(
+    '/api/login',
+    {
+      schema: {
+        operationId: 'login',
+        summary: 'Log in with a user name and a password',
+        tags: ['tokens'],
+        body: Login,
+        response: {
+          200: LoginAnswer,
+          ...refusalsOf(
+            'invalid_credentials',
+            'payload_too_large',
+            'unsupported_media_type',
+            'rate_limited',
+            'store_unavailable',
+            'overloaded',
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { username, password } = request.body;
+      const { token, expires_in } = await login(request, reply, username, password);
+      return { token, expires_in };
+    },
+  );
+}

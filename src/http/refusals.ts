@@ -1,0 +1,89 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BrokerError, type RefusalCode, refusals } from '../errors.ts';
+import { RefusalBody } from './schemas.ts';
+
+/** Says every refusal, ours and the framework's, in the one shape. Nothing of the request is repeated to the caller. */
+export function registerRefusals(app: FastifyInstance): void {
+  app.addSchema(RefusalBody);
+  app.setErrorHandler((error: FastifyError | BrokerError, request, reply) => refuse(error, request, reply));
+  app.setNotFoundHandler((request, reply) => refuse(new BrokerError('not_found'), request, reply));
+}
+
+export function refuse(error: FastifyError | BrokerError, request: FastifyRequest, reply: FastifyReply) {
+  const refusal = error instanceof BrokerError ? error : fromFramework(error);
+  if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected error');
+  if (refusal.retryAfter !== undefined) reply.header('retry-after', refusal.retryAfter);
+  if (refusal.status === 401 || refusal.code === 'insufficient_scope') {
+    reply.header('www-authenticate', challenge(refusal));
+  }
+  if (refusal.code === 'upgrade_required') {
+    reply.headers({ upgrade: 'websocket', 'sec-websocket-version': 13 });
+  }
+  return reply
+    .code(refusal.status)
+    .header('cache-control', 'no-store')
+    .type('application/json')
+    .send(bodyOf(refusal));
+}
+
+/** RFC 6750 3: no error code where no credential was offered. */
+function challenge({ code, reason }: BrokerError): string {
+  const named = code === 'insufficient_scope' || (code === 'invalid_token' && reason !== 'no_credential');
+  return named ? `Bearer error="${code}"` : 'Bearer';
+}
+
+function bodyOf({ code, message }: BrokerError) {
+  return { error: code, error_description: message };
+}
+
+function fromFramework(error: FastifyError): BrokerError {
+  const [fault] = error.validation ?? [];
+  if (fault) {
+    const field = fault.params['missingProperty'] ?? fault.params['additionalProperty'] ?? '';
+    const path = [fault.instancePath.slice(1).replaceAll('/', '.'), field].filter(Boolean).join('.');
+    const known = fault.keyword === 'additionalProperties' ? 'is not a known field' : fault.message;
+    // A field's own name is repeated only when the schema knows it: an unknown one may be a secret in the wrong place.
+    const named = fault.keyword === 'additionalProperties' ? path.replace(/[^.]*$/, 'a field') : path;
+    return invalid(
+      `${named || error.validationContext} ${fault.keyword === 'required' ? 'is required' : known}`,
+    );
+  }
+  switch (error.statusCode) {
+    case 408:
+      return new BrokerError('request_timeout');
+    case 413:
+      return new BrokerError('payload_too_large');
+    case 415:
+      return new BrokerError('unsupported_media_type');
+    default:
+      return (error.statusCode ?? 500) < 500
+        ? invalid(refusals.invalid_request.text)
+        : new BrokerError('internal_error', { cause: error });
+  }
+}
+
+function invalid(description: string): BrokerError {
+  return new BrokerError('invalid_request', { description });
+}
+
+/** Answers what never became a request: broken HTTP, too many headers, a client that stopped in the middle. */
+export function refuseClient(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code: RefusalCode =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'headers_too_large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'request_timeout'
+        : 'invalid_request';
+  const body = JSON.stringify(bodyOf(new BrokerError(code)));
+  const { status } = refusals[code];
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,145 @@
+import { Type } from 'typebox';
+import { type RefusalCode, refusals } from '../errors.ts';
+import { roomPattern } from '../tickets/room.ts';
+
+const strict = { additionalProperties: false } as const;
+
+/** No control characters: names go into logs, headers and records. */
+const Name = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,255}$' });
+const Room = Type.String({ pattern: roomPattern });
+const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
+
+/** Registered under its `$id`: every route refers to it. */
+export const RefusalBody = Type.Object(
+  {
+    error: Type.Enum(Object.keys(refusals) as RefusalCode[], { description: 'Stable; switch on this.' }),
+    error_description: Type.String({ description: 'For people.' }),
+  },
+  { ...strict, $id: 'Error', description: 'RFC 6749 5.2, for every refusal.' },
+);
+
+/** The responses that a route may refuse with, for its schema. */
+export function refusalsOf(...codes: RefusalCode[]): Record<number, unknown> {
+  const always: RefusalCode[] = ['invalid_request', 'headers_too_large', 'internal_error'];
+  const byStatus = Map.groupBy(new Set([...always, ...codes]), (code) => refusals[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, listed]) => [
+      status,
+      {
+        description: listed.map((code) => `\`${code}\`: ${refusals[code].text}`).join(' '),
+        headers: headersOf(status),
+        content: { 'application/json': { schema: { $ref: 'Error#' } } },
+      },
+    ]),
+  );
+}
+
+function headersOf(status: number) {
+  const header = (description: string, type: 'string' | 'integer' = 'string') => ({ type, description });
+  if (status === 401) return { 'WWW-Authenticate': header('RFC 6750 3.') };
+  if (status === 426) return { 'Sec-WebSocket-Version': header('13') };
+  if (status === 429 || status === 503) return { 'Retry-After': header('Seconds.', 'integer') };
+  return undefined;
+}
+
+export const Login = Type.Object(
+  { username: Name, password: Type.String({ minLength: 1, maxLength: 1024 }) },
+  { ...strict, title: 'Login' },
+);
+
+export const LoginAnswer = Type.Object(
+  { token: Type.String(), expires_in: Type.Integer({ description: 'Seconds.' }) },
+  { title: 'LoginAnswer' },
+);
+
+/** RFC 6749 4.3.2; unknown parameters are ignored, as its 3.2 demands. */
+export const TokenRequest = Type.Object(
+  {
+    grant_type: Type.Optional(Type.String({ description: '`password`, which is also the default.' })),
+    username: Type.Optional(Name),
+    password: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 })),
+  },
+  { title: 'TokenRequest' },
+);
+
+export const TokenAnswer = Type.Object(
+  {
+    access_token: Type.String(),
+    token_type: Type.Literal('bearer'),
+    expires_in: Type.Integer({ description: 'Seconds.' }),
+  },
+  { title: 'TokenAnswer', description: 'RFC 6749 5.1.' },
+);
+
+export const MintRequest = Type.Object(
+  {
+    rooms: Type.Optional(
+      Type.Array(Room, {
+        maxItems: 100,
+        uniqueItems: true,
+        description: 'Narrows the rooms that the token allows; absent: as the token.',
+      }),
+    ),
+    context: Type.Optional(
+      Type.Unknown({ description: 'Any JSON of at most 2 KiB; comes back with the redemption.' }),
+    ),
+    aud: Type.Optional(
+      Type.Intersect([Name], { description: 'The service the ticket is for; absent: any.' }),
+    ),
+    bind: Type.Optional(
+      Type.Object(
+        {
+          origin: Type.Optional(Origin),
+          ip: Type.Optional(Type.String({ maxLength: 64, description: 'Needs BIND_IP on the server.' })),
+        },
+        { ...strict, description: 'Where the ticket may be presented from.' },
+      ),
+    ),
+    ttl: Type.Optional(Type.Integer({ minimum: 1, description: 'Seconds, up to TICKET_TTL_MAX.' })),
+    sub: Type.Optional(Name),
+    username: Type.Optional(Name),
+  },
+  {
+    ...strict,
+    title: 'MintRequest',
+    description: 'With a user token, the user is who the token says; with a service key, `sub` is required.',
+  },
+);
+
+const Ticket = Type.String({ description: '`wst_` and 43 characters. Opens one socket, once.' });
+const TicketId = Type.String({ description: 'Names the ticket; not a secret.' });
+
+export const MintAnswer = Type.Object(
+  {
+    ticket: Ticket,
+    ticket_id: TicketId,
+    expires_in: Type.Integer({ description: 'Seconds from now.' }),
+    url: Type.String({ description: 'Ready for `new WebSocket(url)`.' }),
+  },
+  { title: 'MintAnswer' },
+);
+
+export const TicketPath = Type.Object({
+  ticket_id: Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description: 'As the mint answered.' }),
+});
+
+export const RevokeTicketRequest = Type.Object(
+  { ticket: Type.String({ maxLength: 1024 }) },
+  { ...strict, title: 'RevokeTicketRequest' },
+);
+
+export const Empty = Type.Object({}, { ...strict, title: 'Empty' });
+
+export const NoContent = Type.Null({ description: 'Done.' });
+
+export const Status = Type.Object({ status: Type.Literal('ok') }, { title: 'Status' });
+
+export const Jwks = Type.Object(
+  { keys: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
+  { title: 'JWKS', description: 'RFC 7517.' },
+);
+
+export const HandshakeQuery = Type.Object({
+  ticket: Type.Optional(Type.String({ description: 'The ticket, where the subprotocol cannot carry it.' })),
+  room: Type.Optional(Type.String({ description: 'A room that the ticket must allow.' })),
+});

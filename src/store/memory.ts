@@ -1,0 +1,94 @@
+import { LRUCache } from 'lru-cache';
+import { BrokerError } from '../errors.ts';
+import { misfit, type TicketRecord } from '../tickets/record.ts';
+import { type Count, mayRevoke, type Spent, type Store, tombstoneMarginMs } from './store.ts';
+
+interface Unspent {
+  record: TicketRecord;
+  mintedAt: number;
+  until: number;
+}
+
+/** What stays where a ticket was, with the answer that the next one to present it gets. */
+interface Tombstone {
+  answer: Spent;
+  until: number;
+}
+
+export interface MemoryStoreOptions {
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Tickets and tombstones held at most; a mint beyond them is refused, never an old one dropped. */
+  maxTickets?: number;
+}
+
+/** The embedded store: one process, nothing survives it. The event loop makes every operation atomic. */
+export function memoryStore({ now, maxTickets = 200_000 }: MemoryStoreOptions): Store {
+  const entries = new Map<string, Unspent | Tombstone>();
+  const counters = new LRUCache<string, { count: number; until: number }>({ max: 100_000 });
+
+  const sweep = () => {
+    const at = now();
+    for (const [id, { until }] of entries) if (until <= at) entries.delete(id);
+  };
+  const sweeper = setInterval(sweep, 10_000).unref();
+
+  const find = (id: string): Unspent | Tombstone | undefined => {
+    const entry = entries.get(id);
+    return entry && entry.until > now() ? entry : undefined;
+  };
+  const bury = <Answer extends Spent>(id: string, { until }: Unspent, answer: Answer): Answer => {
+    entries.set(id, { answer, until: until + tombstoneMarginMs });
+    return answer;
+  };
+  const read = (key: string): Count => {
+    const counter = counters.get(key);
+    const resetMs = (counter?.until ?? 0) - now();
+    return counter && resetMs > 0 ? { count: counter.count, resetMs } : { count: 0, resetMs: 0 };
+  };
+
+  return {
+    async put(id, record, ttlMs) {
+      if (entries.size >= maxTickets) sweep();
+      if (entries.size >= maxTickets) throw new BrokerError('store_unavailable', { reason: 'store_full' });
+      if (find(id)) return 'retry';
+      entries.set(id, { record, mintedAt: now(), until: now() + ttlMs });
+      return 'stored';
+    },
+
+    async redeem(id, claim) {
+      const entry = find(id);
+      if (!entry) return { outcome: 'unknown' };
+      if ('answer' in entry) return entry.answer;
+      const wrong = misfit(entry.record, claim);
+      if (wrong) return { outcome: 'misfit', misfit: wrong };
+      bury(id, entry, { outcome: 'used', sessionId: claim.sessionId });
+      return { outcome: 'redeemed', record: entry.record, ageMs: now() - entry.mintedAt };
+    },
+
+    async revoke(id, by) {
+      const entry = find(id);
+      if (!entry) return { outcome: 'unknown' };
+      if ('answer' in entry) return entry.answer;
+      if (!mayRevoke(entry.record, by)) return { outcome: 'forbidden' };
+      return bury(id, entry, { outcome: 'revoked' });
+    },
+
+    async count(key, windowMs) {
+      const { count, resetMs } = read(key);
+      const next = { count: count + 1, resetMs: count === 0 ? windowMs : resetMs };
+      counters.set(key, { count: next.count, until: now() + next.resetMs });
+      return next;
+    },
+
+    async counted(key) {
+      return read(key);
+    },
+
+    async check() {},
+
+    async close() {
+      clearInterval(sweeper);
+    },
+  };
+}

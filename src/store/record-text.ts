@@ -1,0 +1,46 @@
+import type { Claim, TicketRecord } from '../tickets/record.ts';
+
+/** The body of a ticket's value, from the newline before `aud` on: see `scripts.ts` for the whole form. */
+export function recordToText(record: TicketRecord): string {
+  const { aud, origin, ip, rooms, sub, minted_by, ...rest } = record;
+  const fields = [aud ?? '', origin ?? '', ip ?? '', roomsToText(rooms), sub, minted_by ?? ''];
+  return `\n${fields.map(oneLine).join('\n')}\n${JSON.stringify(rest)}`;
+}
+
+/** Reads a whole value as the redeem script returns it. */
+export function recordFromText(text: string): TicketRecord {
+  const [, aud, origin, ip, rooms, sub, mintedBy, ...rest] = text.split('\n');
+  return {
+    ...JSON.parse(rest.join('\n')),
+    sub,
+    ...(aud && { aud }),
+    ...(origin && { origin }),
+    ...(ip && { ip }),
+    ...(rooms && { rooms: rooms.split('\t').slice(1, -1) }),
+    ...(mintedBy && { minted_by: mintedBy }),
+  };
+}
+
+/** A claim's checks in the order of the redeem script's arguments; an absent one is empty. */
+export function claimToArguments(
+  claim: Claim,
+): [aud: string, origin: string, addresses: string, room: string] {
+  const addresses = claim.addresses ? `\n${claim.addresses.join('\n')}\n` : '';
+  return [claim.aud ?? '', claim.origin ?? '', addresses, claim.room ?? ''];
+}
+
+function roomsToText(rooms: readonly string[] | undefined): string {
+  if (!rooms) return '';
+  return `\t${rooms.map((room) => `${untabbed(room)}\t`).join('')}`;
+}
+
+// The schemas keep control characters out; a value that got past them must not be able to forge a field.
+function oneLine(field: string): string {
+  if (field.includes('\n')) throw new TypeError('a ticket record field holds a line break');
+  return field;
+}
+
+function untabbed(room: string): string {
+  if (room.includes('\t')) throw new TypeError('a room name holds a tab');
+  return room;
+}

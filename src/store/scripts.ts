@@ -1,0 +1,85 @@
+/**
+ * The scripts that run inside Redis, each one round trip and atomic. All keys of a call are in one slot.
+ *
+ * A ticket's value is text, so that no script has to parse JSON and `redis-cli GET` can be read:
+ *
+ *     1 <tenure> <minted, ms> <exp, ms>\n<aud>\n<origin>\n<ip>\n<rooms>\n<sub>\n<minted_by>\n<the rest as JSON>
+ *
+ * `rooms` is empty for any, else every room between tabs. A spent ticket's key holds a tombstone instead: `U<session_id>`
+ * for used, `R` for revoked. `record-text.ts` is the other side of this form.
+ *
+ * The tenure is the primary's `master_replid`: fresh at every start and every promotion. A ticket counts only in the
+ * tenure that it was minted in, because across a restart or a failover its deletion may have been lost.
+ */
+const tenure = `
+local info = redis.call('INFO', 'replication')
+local tenure = info:find('role:master', 1, true) and info:match('master_replid:(%x+)')
+if not tenure then return {'replica'} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/**
+ * KEYS: ticket. ARGV: the tenure that the caller last saw, ttl in ms, the value from `\n<aud>` on.
+ * The tenure comes from the caller, so that a mint which a library or a proxy sends again elsewhere is refused there.
+ * Answers `stored`, or `moved` or `taken` with the tenure to use next time.
+ */
+export const mintScript = `${tenure}
+if tenure ~= ARGV[1] then return {'moved', tenure} end
+local value = string.format('1 %s %.0f %.0f', tenure, now, now + ARGV[2]) .. ARGV[3]
+if not redis.call('SET', KEYS[1], value, 'PX', ARGV[2], 'NX') then return {'taken', tenure} end
+return {'stored', tenure}
+`;
+
+/**
+ * KEYS: ticket. ARGV: session_id, tombstone margin in ms, aud, origin, addresses (each between newlines; empty = not
+ * checked), room. Absent = empty. Checks as `misfit()` does, and spends the ticket only when all of them hold.
+ */
+export const redeemScript = `${tenure}
+local value = redis.call('GET', KEYS[1])
+if not value then return {'unknown'} end
+local kind = value:sub(1, 1)
+if kind == 'U' then return {'used', value:sub(2)} end
+if kind == 'R' then return {'revoked'} end
+local minted_in, minted, exp, aud, origin, ip, rooms =
+  value:match('^1 (%x+) (%d+) (%d+)\\n([^\\n]*)\\n([^\\n]*)\\n([^\\n]*)\\n([^\\n]*)\\n')
+if minted_in ~= tenure then return {'fenced'} end
+if tonumber(exp) <= now then return {'expired'} end
+if aud ~= '' and aud ~= ARGV[3] then return {'misfit', 'aud'} end
+if origin ~= '' and origin ~= ARGV[4] then return {'misfit', 'origin'} end
+if ip ~= '' and ARGV[5] ~= '' and not ARGV[5]:find('\\n' .. ip .. '\\n', 1, true) then return {'misfit', 'ip'} end
+if rooms ~= '' and ARGV[6] ~= '' and not rooms:find('\\t' .. ARGV[6] .. '\\t', 1, true) then return {'misfit', 'room'} end
+redis.call('GETDEL', KEYS[1])
+redis.call('SET', KEYS[1], 'U' .. ARGV[1], 'PX', string.format('%.0f', exp - now + ARGV[2]))
+return {'redeemed', value, string.format('%.0f', now - minted)}
+`;
+
+/**
+ * KEYS: ticket. ARGV: tombstone margin in ms, whose it must be: `sub`, `minted_by` or `holder`, and that one's name.
+ * A ticket of another tenure is buried too: it could not be redeemed anyway.
+ */
+export const revokeScript = `${tenure}
+local value = redis.call('GET', KEYS[1])
+if not value then return {'unknown'} end
+local kind = value:sub(1, 1)
+if kind == 'U' then return {'used', value:sub(2)} end
+if kind == 'R' then return {'revoked'} end
+local exp, sub, minted_by =
+  value:match('^1 %x+ %d+ (%d+)\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n([^\\n]*)\\n([^\\n]*)\\n')
+if ARGV[2] == 'sub' and sub ~= ARGV[3] then return {'forbidden'} end
+if ARGV[2] == 'key' and minted_by ~= ARGV[3] then return {'forbidden'} end
+redis.call('SET', KEYS[1], 'R', 'PX', string.format('%.0f', math.max(exp - now, 0) + ARGV[1]))
+return {'revoked'}
+`;
+
+/** KEYS: counter. ARGV: window in ms. Answers the count and the ms until it starts again. */
+export const countScript = `
+local count = redis.call('INCR', KEYS[1])
+if count == 1 or redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return {count, redis.call('PTTL', KEYS[1])}
+`;
+
+/** KEYS: counter. Answers as `countScript` does, without counting. */
+export const countedScript = `
+return {tonumber(redis.call('GET', KEYS[1]) or 0), redis.call('PTTL', KEYS[1])}
+`;

@@ -1,0 +1,64 @@
+import type { Claim, Misfit, TicketRecord } from '../tickets/record.ts';
+
+/**
+ * - `stored`: the ticket can be redeemed from now on.
+ * - `retry`: nothing was written, because the store's tenure is not the one last seen, or the id is taken.
+ *   Try again with a new ticket whose id begins with the same character.
+ */
+export type PutResult = 'stored' | 'retry';
+
+/** What is known of a ticket that can never open anything again; `sessionId` is what it opened. */
+export type Spent = { outcome: 'used'; sessionId: string } | { outcome: 'revoked' };
+
+export type Redemption =
+  /** Spent by this very call. `ageMs`: milliseconds since the mint, by the store's own clock. */
+  | { outcome: 'redeemed'; record: TicketRecord; ageMs: number }
+  | Spent
+  | { outcome: 'unknown' | 'expired' }
+  /** Written under another tenure: the store restarted or failed over since. */
+  | { outcome: 'fenced' }
+  /** Refused, and still unspent. */
+  | { outcome: 'misfit'; misfit: Misfit };
+
+/** Who may take a ticket back: its subject, the service key that minted it, or anyone who holds it. */
+export type Revoker = { sub: string } | { key: string } | 'holder';
+
+export type TicketRevocation = Spent | { outcome: 'unknown' | 'forbidden' };
+
+export function mayRevoke(record: TicketRecord, by: Revoker): boolean {
+  if (by === 'holder') return true;
+  return 'sub' in by ? record.sub === by.sub : record.minted_by === by.key;
+}
+
+/** A counter's state: how many, and the milliseconds until it starts again from zero. */
+export interface Count {
+  count: number;
+  resetMs: number;
+}
+
+/**
+ * What the broker asks of its store. Every driver passes `test/support/store-contract.ts`.
+ * Every call settles within the driver's deadline; a store that cannot be reached, or did not answer, rejects with
+ * `BrokerError('store_unavailable')` and the caller must assume that the operation may have happened.
+ */
+export interface Store {
+  /** Writes an unspent ticket for `ttlMs` milliseconds. */
+  put(ticketId: string, record: TicketRecord, ttlMs: number): Promise<PutResult>;
+  /** Spends a ticket if it is known, current and fits the claim: at most one call ever answers `redeemed`. */
+  redeem(ticketId: string, claim: Claim): Promise<Redemption>;
+  /** Makes an unspent ticket unusable. Idempotent. */
+  revoke(ticketId: string, by: Revoker): Promise<TicketRevocation>;
+  /** Adds one to a counter; the first one opens its window of `windowMs`. */
+  count(key: string, windowMs: number): Promise<Count>;
+  /** Reads a counter without adding to it. */
+  counted(key: string): Promise<Count>;
+  /** Resolves when tickets can be minted and redeemed now. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * How long a tombstone outlives its ticket, in milliseconds: longer than any copy of the mint command could linger on
+ * its way and still be executed, so that a late one finds the key taken.
+ */
+export const tombstoneMarginMs = 60_000;

@@ -1,0 +1,25 @@
+import { BrokerError } from '../errors.ts';
+
+/**
+ * Keeps pages of other origins from using a visitor's connection (RFC 6455 10.2). A client that sends no Origin is not a
+ * browser and is let through: it has no ambient authority to borrow.
+ *
+ * @param allowed undefined: only the host that the request was made to
+ * @throws BrokerError `origin_forbidden`
+ */
+export function checkOrigin(
+  origin: string | undefined,
+  host: string,
+  allowed: ReadonlySet<string> | '*' | undefined,
+): void {
+  if (origin === undefined || allowed === '*') return;
+  if (allowed ? allowed.has(origin) : isSameHost(origin, host)) return;
+  throw new BrokerError('origin_forbidden');
+}
+
+function isSameHost(origin: string, host: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { protocol, host: originHost } = new URL(origin);
+  const target = `${protocol}//${host}`;
+  return URL.canParse(target) && new URL(target).host === originHost && originHost !== '';
+}

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { Writable } from 'node:stream';
+import { buildApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { openCredentials } from '../../src/credentials/open.ts';
+import { hashPassword } from '../../src/credentials/passwords.ts';
+import type { App } from '../../src/http/type-provider.ts';
+import { createLogger } from '../../src/logger.ts';
+import { memoryStore } from '../../src/store/memory.ts';
+import type { Store } from '../../src/store/store.ts';
+
+export const password = 'correct horse battery staple';
+const passwordHash = hashPassword(password);
+
+export interface TestApp {
+  app: App;
+  store: Store;
+  /** Everything that was logged, at debug level. */
+  logs: () => string;
+  /** The decision lines among it. */
+  decisions: () => Record<string, unknown>[];
+  /** A token of `alice`, by logging in. */
+  token: () => Promise<string>;
+  /** A ticket of `alice`. */
+  ticket: (body?: object) => Promise<{ ticket: string; ticket_id: string; expires_in: number; url: string }>;
+  close: () => Promise<void>;
+}
+
+export interface TestAppOptions {
+  env?: NodeJS.ProcessEnv;
+  store?: Store;
+  /** Milliseconds. */
+  now?: () => number;
+  fetch?: typeof fetch;
+}
+
+/** The whole application on the embedded store, or another, with the user `alice`. */
+export async function testApp({
+  env = {},
+  store,
+  now = Date.now,
+  fetch = globalThis.fetch,
+}: TestAppOptions = {}) {
+  const lines: string[] = [];
+  const log = createLogger(
+    'debug',
+    new Writable({
+      write(chunk, _encoding, done) {
+        lines.push(String(chunk));
+        done();
+      },
+    }),
+  );
+  const config = readConfig(env);
+  const opened = store ?? memoryStore({ now });
+  const credentials = await openCredentials({
+    config,
+    now,
+    randomBytes,
+    fetch,
+    demoUsers: new Map([['alice', await passwordHash]]),
+    onFault: (variable, err) => log.error({ err }, variable),
+  });
+  const app = await buildApp({ config, store: opened, credentials, log, now, randomBytes });
+  await app.ready();
+
+  const token = async () => {
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/api/login',
+      payload: { username: 'alice', password },
+    });
+    return answer.json().token as string;
+  };
+  const result: TestApp = {
+    app,
+    store: opened,
+    logs: () => lines.join(''),
+    decisions: () => lines.map((line) => JSON.parse(line)).filter((line) => 'decision' in line),
+    token,
+    async ticket(body = {}) {
+      const headers = { authorization: `Bearer ${await token()}` };
+      const answer = await app.inject({ method: 'POST', url: '/tickets', headers, payload: body });
+      return answer.json();
+    },
+    async close() {
+      await app.close();
+      if (!store) await opened.close();
+    },
+  };
+  return result;
+}

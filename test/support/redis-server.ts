@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface RedisServer {
+  url: string;
+  port: number;
+  process: ChildProcess;
+  /** Starts again on the same port and folder, after `stop` or a kill. */
+  restart(): Promise<void>;
+  /** Ends the process and waits for it; what is in its folder stays. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  /** Ends the process and removes its folder. */
+  dispose(): Promise<void>;
+}
+
+/** A redis-server of our own on a free loopback port, without persistence unless the arguments say otherwise. */
+export async function startRedisServer(args: readonly string[] = []): Promise<RedisServer> {
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), 'ticket-broker-redis-'));
+  const defaults = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--daemonize', 'no'];
+  const start = async () => {
+    const child = spawn('redis-server', ['--port', `${port}`, '--dir', dir, ...defaults, ...args], {
+      stdio: 'ignore',
+    });
+    await listening(port, child);
+    return child;
+  };
+
+  const server: RedisServer = {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    process: await start(),
+    async restart() {
+      server.process = await start();
+    },
+    async stop(signal = 'SIGTERM') {
+      if (server.process.exitCode !== null || server.process.signalCode !== null) return;
+      const exited = once(server.process, 'exit');
+      server.process.kill(signal);
+      await exited;
+    },
+    async dispose() {
+      await server.stop('SIGKILL');
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  return server;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Waits until something accepts connections, or fails when the process has ended or ten seconds are over. */
+export async function listening(port: number, child: ChildProcess): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return;
+    } catch {
+      if (child.exitCode !== null) throw new Error(`the server on port ${port} ended with ${child.exitCode}`);
+      if (Date.now() > deadline) throw new Error(`nothing listens on port ${port}`);
+      await sleep(20);
+    } finally {
+      socket.destroy();
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+const project = (name: string, testTimeout: number, options: object = {}) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 60_000, ...options },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', 10_000),
+      // Servers are started and stopped here: one file at a time, or two noisy cores decide what passes.
+      project('integration', 20_000, { fileParallelism: false, globalSetup: 'test/support/redis.setup.ts' }),
+      project('e2e', 60_000, { fileParallelism: false, globalSetup: 'test/support/redis.setup.ts' }),
+    ],
+  },
+});
