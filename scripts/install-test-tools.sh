@@ -20,9 +20,3 @@ sudo=
 $sudo apt-get update -qq
 # shellcheck disable=SC2086
 DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
-# A package starts its server; the tests start their own.
-if command -v invoke-rc.d >/dev/null 2>&1; then
-  for service in redis-server nginx; do
-    case "$missing" in *"$service"*) $sudo invoke-rc.d --quiet "$service" stop || true ;; esac
-  done
-fi

@@ -16,16 +16,19 @@ export function parseServiceKeys(text: string): ServiceKey[] {
   const keys: ServiceKey[] = [];
   const faults: string[] = [];
   for (const [number, line] of meaningfulLines(text)) {
-    const [name, digest, scopeList, ...rest] = line.split(':');
-    const listed = scopeList?.split(',').map((scope) => scope.trim()) ?? [];
-    if (!isName(name) || rest.length > 0) faults.push(`line ${number} is not name:sha256:scopes`);
-    else if (!/^[0-9a-f]{64}$/i.test(digest ?? '')) faults.push(`line ${number} has no SHA-256 in hex`);
+    // A scope has colons of its own.
+    const [, name, digest = '', scopeList = ''] = /^([^:]+):([^:]*):?(.*)$/.exec(line) ?? [];
+    const listed = scopeList.split(',').map((scope) => scope.trim());
+    if (!isName(name)) faults.push(`line ${number} is not name:sha256:scopes`);
+    else if (!/^[0-9a-f]{64}$/i.test(digest)) faults.push(`line ${number} has no SHA-256 in hex`);
     else if (!listed.every(isScope))
       faults.push(`line ${number} has a scope other than ${scopes.join(', ')}`);
     else if (keys.some(({ service }) => service.name === name)) faults.push(`line ${number} repeats a name`);
     else {
-      const service = { kind: 'service' as const, name, scopes: new Set(listed) };
-      keys.push({ digest: Buffer.from(digest ?? '', 'hex'), service });
+      keys.push({
+        digest: Buffer.from(digest, 'hex'),
+        service: { kind: 'service', name, scopes: new Set(listed) },
+      });
     }
   }
   if (faults.length > 0) throw new FileFault(faults.join('; '));

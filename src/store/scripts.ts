@@ -55,7 +55,7 @@ return {'redeemed', value, string.format('%.0f', now - minted)}
 `;
 
 /**
- * KEYS: ticket. ARGV: tombstone margin in ms, whose it must be: `sub`, `minted_by` or `holder`, and that one's name.
+ * KEYS: ticket. ARGV: tombstone margin in ms, whose it must be (`sub`, `key` or `holder`), and that one's name.
  * A ticket of another tenure is buried too: it could not be redeemed anyway.
  */
 export const revokeScript = `${tenure}
@@ -66,8 +66,9 @@ if kind == 'U' then return {'used', value:sub(2)} end
 if kind == 'R' then return {'revoked'} end
 local exp, sub, minted_by =
   value:match('^1 %x+ %d+ (%d+)\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n([^\\n]*)\\n([^\\n]*)\\n')
+if not exp then return {'unknown'} end
 if ARGV[2] == 'sub' and sub ~= ARGV[3] then return {'forbidden'} end
-if ARGV[2] == 'key' and minted_by ~= ARGV[3] then return {'forbidden'} end
+if ARGV[2] == 'key' and (minted_by == '' or minted_by ~= ARGV[3]) then return {'forbidden'} end
 redis.call('SET', KEYS[1], 'R', 'PX', string.format('%.0f', math.max(exp - now, 0) + ARGV[1]))
 return {'revoked'}
 `;

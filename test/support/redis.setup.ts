@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { GenericContainer, getContainerRuntimeClient } from 'testcontainers';
+import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers';
 import type { TestProject } from 'vitest/node';
 import { startRedisServer } from './redis-server.ts';
 
@@ -22,8 +22,8 @@ async function findRedis(): Promise<{ url: string; where: string; stop: () => Pr
   const { TEST_REDIS_URL } = process.env;
   if (TEST_REDIS_URL) return { url: TEST_REDIS_URL, where: 'at TEST_REDIS_URL', stop: async () => {} };
 
-  if (await hasContainerRuntime()) {
-    const container = await new GenericContainer('redis:8-alpine').withExposedPorts(6379).start();
+  const container = (await hasContainerRuntime()) && (await startContainer());
+  if (container) {
     const url = `redis://${container.getHost()}:${container.getMappedPort(6379)}`;
     return { url, where: 'in a container', stop: async () => void (await container.stop()) };
   }
@@ -42,5 +42,17 @@ async function hasContainerRuntime(): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** An engine that cannot fetch the image is as good as none; that is said, not hidden. */
+async function startContainer(): Promise<StartedTestContainer | undefined> {
+  try {
+    return await new GenericContainer('redis:8-alpine').withExposedPorts(6379).start();
+  } catch (error) {
+    console.warn(
+      `the Docker engine starts no Redis (${(error as Error).message}): trying redis-server on PATH`,
+    );
+    return undefined;
   }
 }

@@ -1,0 +1,212 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Store } from '../../src/store/store.ts';
+import type { TicketRecord } from '../../src/tickets/record.ts';
+import { aClaim, aRecord, aTicketId } from './records.ts';
+
+/** Opens another view of the same store: another process of the same deployment, where the driver has such a thing. */
+export type OpenStore = () => Promise<Store>;
+
+/** What every store driver does. Expiry is waited for, by the store's own clock. */
+export function storeContract(driver: string, open: OpenStore, openAnother: OpenStore = open): void {
+  describe(`${driver} store`, () => {
+    let store: Store;
+    let another: Store;
+    beforeAll(async () => {
+      store = await open();
+      another = openAnother === open ? store : await openAnother();
+    });
+    afterAll(async () => {
+      await store.close();
+      await another.close();
+    });
+
+    /** Puts until it is stored, as `mint` does. */
+    const put = async (record: TicketRecord = aRecord(), ttlMs = 30_000): Promise<string> => {
+      for (let tries = 0; tries < 200; tries++) {
+        const id = aTicketId();
+        if ((await store.put(id, record, ttlMs)) === 'stored') return id;
+      }
+      throw new Error('the store keeps refusing');
+    };
+
+    describe('redeem', () => {
+      test('answers the whole record, once', async () => {
+        const record = aRecord({
+          rooms: ['lobby', 'a room with spaces', '🎟'],
+          context: { nested: [1, 'two', null, { three: '\n\t"\u2028' }] },
+          aud: 'chat',
+          origin: 'https://app.example',
+          ip: '192.0.2.1',
+          minted_by: 'backend',
+        });
+        const id = await put(record);
+        const claim = aClaim({
+          aud: 'chat',
+          origin: 'https://app.example',
+          addresses: ['192.0.2.1'],
+          room: '🎟',
+        });
+
+        const first = await store.redeem(id, claim);
+        expect(first).toEqual({ outcome: 'redeemed', record, ageMs: expect.any(Number) });
+        expect(await another.redeem(id, aClaim())).toEqual({ outcome: 'used', sessionId: claim.sessionId });
+      });
+
+      test('keeps an absent list of rooms apart from an empty one', async () => {
+        const any = await store.redeem(await put(aRecord()), aClaim());
+        const none = await store.redeem(await put(aRecord({ rooms: [] })), aClaim());
+        expect(any).toMatchObject({ record: expect.not.objectContaining({ rooms: expect.anything() }) });
+        expect(none).toMatchObject({ record: { rooms: [] } });
+      });
+
+      test('lets one of many at once win', async () => {
+        for (let round = 0; round < 20; round++) {
+          const id = await put();
+          const answers = await Promise.all(
+            Array.from({ length: 50 }, (_, index) => (index % 2 ? store : another).redeem(id, aClaim())),
+          );
+          const winners = answers.filter(({ outcome }) => outcome === 'redeemed');
+          expect(winners).toHaveLength(1);
+          expect(answers.filter(({ outcome }) => outcome === 'used')).toHaveLength(49);
+        }
+      });
+
+      test('does not know what was never put', async () => {
+        expect(await store.redeem(aTicketId(), aClaim())).toEqual({ outcome: 'unknown' });
+      });
+
+      test('refuses a ticket whose time is over', async () => {
+        const id = await put(aRecord(), 60);
+        await sleep(120);
+        const { outcome } = await store.redeem(id, aClaim());
+        expect(['expired', 'unknown']).toContain(outcome);
+      });
+
+      test('tells the age of the ticket', async () => {
+        const id = await put();
+        await sleep(60);
+        const answer = await store.redeem(id, aClaim());
+        expect(answer.outcome === 'redeemed' && answer.ageMs).toBeGreaterThanOrEqual(55);
+      });
+
+      test.each([
+        ['aud', { aud: 'chat' }, { aud: 'games' }, { aud: 'chat' }],
+        ['aud', { aud: 'chat' }, {}, { aud: 'chat' }],
+        [
+          'origin',
+          { origin: 'https://a.example' },
+          { origin: 'https://b.example' },
+          { origin: 'https://a.example' },
+        ],
+        ['origin', { origin: 'https://a.example' }, {}, { origin: 'https://a.example' }],
+        ['ip', { ip: '192.0.2.1' }, { addresses: ['192.0.2.10'] }, { addresses: ['192.0.2.1'] }],
+        [
+          'ip',
+          { ip: '192.0.2.0/24' },
+          { addresses: ['192.0.2.0'] },
+          { addresses: ['192.0.2.9', '192.0.2.0/24'] },
+        ],
+        ['room', { rooms: ['a.b'] }, { room: 'aXb' }, { room: 'a.b' }],
+        ['room', { rooms: ['lobby', 'tech'] }, { room: 'lob' }, { room: 'tech' }],
+      ] as const)(
+        'leaves a ticket unspent when its %s does not fit',
+        async (misfit, record, wrong, right) => {
+          const id = await put(aRecord(record));
+          expect(await store.redeem(id, aClaim(wrong))).toEqual({ outcome: 'misfit', misfit });
+          expect(await store.redeem(id, aClaim(right))).toMatchObject({ outcome: 'redeemed' });
+        },
+      );
+
+      test('never fits a room into an empty list', async () => {
+        const id = await put(aRecord({ rooms: [] }));
+        expect(await store.redeem(id, aClaim({ room: 'lobby' }))).toEqual({
+          outcome: 'misfit',
+          misfit: 'room',
+        });
+      });
+
+      test('checks nothing that the record does not bind', async () => {
+        const claim = aClaim({ aud: 'x', origin: 'https://x.example', addresses: ['192.0.2.1'], room: 'x' });
+        expect(await store.redeem(await put(), claim)).toMatchObject({ outcome: 'redeemed' });
+      });
+
+      test('does not look at the address when the claim names none', async () => {
+        const id = await put(aRecord({ ip: '192.0.2.1' }));
+        expect(await store.redeem(id, aClaim())).toMatchObject({ outcome: 'redeemed' });
+      });
+    });
+
+    describe('put', () => {
+      test('never writes over a ticket, spent or not', async () => {
+        const id = await put(aRecord({ sub: 'first' }));
+        expect(await store.put(id, aRecord({ sub: 'second' }), 30_000)).toBe('retry');
+        expect(await store.redeem(id, aClaim())).toMatchObject({ record: { sub: 'first' } });
+        expect(await store.put(id, aRecord({ sub: 'late' }), 30_000)).toBe('retry');
+        expect(await store.redeem(id, aClaim())).toMatchObject({ outcome: 'used' });
+      });
+    });
+
+    describe('revoke', () => {
+      test.each([
+        ['its subject', { sub: 'alice' }],
+        ['the key that minted it', { key: 'backend' }],
+        ['its holder', 'holder'],
+      ] as const)('takes a ticket back for %s', async (_who, by) => {
+        const id = await put(aRecord({ minted_by: 'backend' }));
+        expect(await store.revoke(id, by)).toEqual({ outcome: 'revoked' });
+        expect(await store.revoke(id, by)).toEqual({ outcome: 'revoked' });
+        expect(await another.redeem(id, aClaim())).toEqual({ outcome: 'revoked' });
+      });
+
+      test.each([
+        ['another user', { sub: 'mallory' }],
+        ['another key', { key: 'other' }],
+        ['a key, where no key minted it', { key: '' }],
+      ])('refuses %s and leaves the ticket as it was', async (_who, by) => {
+        const id = await put();
+        expect(await store.revoke(id, by)).toEqual({ outcome: 'forbidden' });
+        expect(await store.redeem(id, aClaim())).toMatchObject({ outcome: 'redeemed' });
+      });
+
+      test('names the session that a spent ticket opened', async () => {
+        const id = await put();
+        const { sessionId } = aClaim();
+        await store.redeem(id, { sessionId });
+        expect(await store.revoke(id, 'holder')).toEqual({ outcome: 'used', sessionId });
+      });
+
+      test('knows nothing of an unknown ticket', async () => {
+        expect(await store.revoke(aTicketId(), 'holder')).toEqual({ outcome: 'unknown' });
+      });
+    });
+
+    describe('count', () => {
+      test('counts for all, from one, within a window that does not move', async () => {
+        const key = `test:${aTicketId()}`;
+        expect(await store.counted(key)).toEqual({ count: 0, resetMs: 0 });
+        const first = await store.count(key, 400);
+        await sleep(50);
+        const second = await another.count(key, 400);
+        expect([first.count, second.count]).toEqual([1, 2]);
+        expect(second.resetMs).toBeLessThan(first.resetMs);
+        expect(await store.counted(key)).toMatchObject({ count: 2 });
+        await sleep(450);
+        expect(await store.counted(key)).toEqual({ count: 0, resetMs: 0 });
+        expect(await store.count(key, 400)).toMatchObject({ count: 1 });
+      });
+
+      test('loses none of many at once', async () => {
+        const key = `test:${aTicketId()}`;
+        const counts = await Promise.all(Array.from({ length: 200 }, () => store.count(key, 10_000)));
+        expect(counts.map(({ count }) => count).sort((a, b) => a - b)).toEqual(
+          Array.from({ length: 200 }, (_, index) => index + 1),
+        );
+      });
+    });
+
+    test('check resolves while the store is there', async () => {
+      await store.check();
+    });
+  });
+}

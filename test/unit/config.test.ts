@@ -1,0 +1,130 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ConfigFault, readConfig } from '../../src/config.ts';
+
+const secret = 's'.repeat(32);
+const shared = { REDIS_URL: 'redis://127.0.0.1', JWT_SECRET: secret, USERS_FILE: '/users' };
+
+function faultsOf(env: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigFault) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+describe('readConfig', () => {
+  test('needs nothing for a single process', () => {
+    const config = readConfig({});
+    expect(config).toMatchObject({
+      PORT: 8080,
+      TICKET_TTL: 30,
+      ATTEMPT_LIMIT: 10,
+      WS_PATH: ['/ws'],
+      demo: true,
+    });
+    expect(config.TIERS).toEqual(new Set(['http', 'ws']));
+  });
+
+  test('takes an empty variable for an unset one', () => {
+    expect(readConfig({ PORT: '', REDIS_URL: '' })).toMatchObject({ PORT: 8080, demo: true });
+  });
+
+  test('with Redis, refuses to start without a secret and without users, and says which variables', () => {
+    expect(faultsOf({ REDIS_URL: shared.REDIS_URL })).toEqual([
+      expect.stringContaining('JWT_SECRET is required'),
+      expect.stringContaining('USERS_FILE or JWKS_URL is required'),
+    ]);
+    expect(faultsOf(shared)).toEqual([]);
+    expect(faultsOf({ REDIS_URL: shared.REDIS_URL, TIERS: 'ws' })).toEqual([]);
+  });
+
+  test('names every fault at once and repeats no value', () => {
+    const faults = faultsOf({
+      PORT: '99999',
+      TIERS: 'all-of-it',
+      TICKET_TTL: 'soon',
+      ATTEMPT_COUNT: 'maybe',
+      LOG_LEVEL: 'shout',
+      TRUST_PROXY: 'everyone',
+      ALLOWED_ORIGINS: 'example.com',
+      PUBLIC_WS_URL: 'https://not-a-socket',
+      JWT_SECRET: 'short-secret',
+      JWKS_URL: 'ftp://keys',
+      REDIS_URL: 'memcached://x',
+    });
+    for (const name of [
+      'PORT',
+      'TIERS',
+      'TICKET_TTL',
+      'ATTEMPT_COUNT',
+      'LOG_LEVEL',
+      'TRUST_PROXY',
+      'ALLOWED_ORIGINS',
+      'PUBLIC_WS_URL',
+      'JWT_SECRET',
+      'JWKS_URL',
+      'REDIS_URL',
+    ]) {
+      expect(
+        faults.some((fault) => fault.includes(name)),
+        name,
+      ).toBe(true);
+    }
+    expect(faults.join()).not.toMatch(
+      /99999|all-of-it|soon|maybe|shout|everyone|short-secret|memcached:\/\/x/,
+    );
+  });
+
+  test.each([
+    ['JWT_SECRET', { ...shared, JWT_SECRET: `${secret},short` }],
+    ['JWT_SECRET', { ...shared, JWT_SECRET: [secret, secret, secret].join() }],
+    ['JWT_PRIVATE_KEY', { ...shared, JWT_PRIVATE_KEY: 'not a key', JWT_SECRET: undefined }],
+    ['JWT_PRIVATE_KEY', { ...shared, JWT_PRIVATE_KEY: rsaKey(), JWT_SECRET: undefined }],
+    ['keep one', { ...shared, JWT_PRIVATE_KEY: p256Key() }],
+    ['set together', { JWKS_URL: 'https://idp.example/jwks' }],
+    ['JWT_ISSUER', { JWKS_URL: 'https://i/', JWT_ISSUER: 'ticket-broker', JWT_AUDIENCE: 'x' }],
+    ['TICKET_TTL', { TICKET_TTL: '301' }],
+    ['WS_PATH', { WS_PATH: '/ws,/ws' }],
+    ['TIERS', { TIERS: 'http,http,ws' }],
+    ['leaves http out', { TIERS: 'ws' }],
+    ['leaves ws out', { TIERS: 'http' }],
+  ])('finds what is wrong with %s', (named, env) => {
+    expect(faultsOf(env).join()).toContain(named);
+  });
+
+  test('reads secrets from files, and refuses one given twice, unreadable or empty', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'config-'));
+    writeFileSync(join(dir, 'secret'), `${secret}\n`);
+    writeFileSync(join(dir, 'empty'), '\n');
+    expect(readConfig({ JWT_SECRET_FILE: join(dir, 'secret') }).JWT_SECRET).toEqual([secret]);
+    expect(faultsOf({ JWT_SECRET: secret, JWT_SECRET_FILE: join(dir, 'secret') }).join()).toContain(
+      'both set',
+    );
+    expect(faultsOf({ JWT_SECRET_FILE: join(dir, 'missing') }).join()).toContain(
+      'JWT_SECRET_FILE cannot be read',
+    );
+    expect(faultsOf({ JWT_SECRET_FILE: join(dir, 'empty') }).join()).toContain('JWT_SECRET_FILE is empty');
+  });
+
+  test('takes keys whose line breaks were escaped on their way', () => {
+    expect(faultsOf({ JWT_PRIVATE_KEY: p256Key().replaceAll('\n', '\\n') })).toEqual([]);
+  });
+});
+
+function p256Key(): string {
+  return pem(generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+}
+
+function rsaKey(): string {
+  return pem(generateKeyPairSync('rsa', { modulusLength: 2048 }));
+}
+
+function pem({ privateKey }: { privateKey: import('node:crypto').KeyObject }): string {
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+}

@@ -1,0 +1,80 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { listUsers, removeUser, setUser } from '../../../src/credentials/users-edit.ts';
+import { parseUsers } from '../../../src/credentials/users-file.ts';
+
+const salt = 'c2FsdHNhbHRzYWx0';
+const argon = (m: number, t: number) => `$argon2id$v=19$m=${m},t=${t},p=1$${salt}$aGFzaA`;
+const bcrypt = (cost: string, variant = 'b') => `$2${variant}$${cost}$${'x'.repeat(53)}`;
+
+describe('parseUsers', () => {
+  test('reads argon2id and bcrypt lines, and skips comments and blanks', () => {
+    const users = parseUsers(
+      [
+        '# people',
+        '',
+        `ann:${argon(19456, 2)}`,
+        `bob:${bcrypt('10')}\r`,
+        `cyd:${bcrypt('12', 'y')}`,
+        `dee:${bcrypt('12', 'a')}`,
+        `😀:${argon(65536, 3)}`,
+      ].join('\n'),
+    );
+    expect([...users.keys()]).toEqual(['ann', 'bob', 'cyd', 'dee', '😀']);
+  });
+
+  test.each([
+    ['a plain password', 'ann:secret-value'],
+    ['Apache MD5', 'ann:$apr1$abcdefgh$0123456789012345678901'],
+    ['SHA-1', 'ann:{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk='],
+    ['crypt', 'ann:rl0uE1wnBvXmA'],
+    ['a bcrypt cost of 9', `ann:${bcrypt('09')}`],
+    ['too little memory', `ann:${argon(19455, 2)}`],
+    ['a single pass', `ann:${argon(19456, 1)}`],
+    ['argon2i', `ann:${argon(19456, 2).replace('argon2id', 'argon2i')}`],
+    ['no hash', 'ann:'],
+    ['no name', `:${argon(19456, 2)}`],
+    ['no colon', 'ann'],
+    ['a NUL in the name', `an\0n:${argon(19456, 2)}`],
+    ['the same user twice', `eve:${argon(19456, 2)}\neve:${argon(19456, 2)}`],
+  ])('refuses %s by line number, without quoting the line', (_what, line) => {
+    const text = `eve-before:${argon(19456, 2)}\n${line}`;
+    expect(() => parseUsers(text)).toThrow(/line [23] .*ticket-broker users add/);
+    expect(() => parseUsers(text)).not.toThrow(/secret-value|\$apr1|argon2i\$|rl0uE/);
+  });
+
+  test('names every faulty line at once', () => {
+    expect(() => parseUsers('a:x\nb:y\nc:z')).toThrow(/line 1 .*line 2 .*line 3 /);
+  });
+});
+
+describe('editing', () => {
+  const file = () => join(mkdtempSync(join(tmpdir(), 'users-')), 'users');
+
+  test('adds, updates and removes, and keeps comments and order', async () => {
+    const path = file();
+    writeFileSync(path, `# staff\nann:${argon(19456, 2)}\n\n# guests\nbob:${argon(19456, 2)}\n`);
+    expect(await setUser(path, 'cyd', bcrypt('10'))).toBe(false);
+    expect(await setUser(path, 'ann', bcrypt('11'))).toBe(true);
+    expect(await removeUser(path, 'bob')).toBe(true);
+    expect(await removeUser(path, 'nobody')).toBe(false);
+    expect(readFileSync(path, 'utf8')).toBe(
+      `# staff\nann:${bcrypt('11')}\n\n# guests\ncyd:${bcrypt('10')}\n`,
+    );
+    expect(await listUsers(path)).toEqual(['ann', 'cyd']);
+  });
+
+  test('loses none of many edits at once, and leaves nothing beside the file', async () => {
+    const path = file();
+    const names = Array.from({ length: 20 }, (_, index) => `user-${index}`);
+    await Promise.all(names.map((name) => setUser(path, name, bcrypt('10'))));
+    expect((await listUsers(path)).sort()).toEqual(names.sort());
+    expect(readdirSync(join(path, '..'))).toEqual(['users']);
+  });
+
+  test.each(['', 'a:b', 'a b', '#a', 'a\nb', 'a\0b', 'x'.repeat(256)])('refuses the name %j', (name) => {
+    expect(() => setUser(file(), name, bcrypt('10'))).toThrow('a user name has');
+  });
+});
