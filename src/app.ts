@@ -61,6 +61,7 @@ export async function buildApp({ config, store, credentials, log, now, randomByt
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
   });
+  app.removeContentTypeParser('text/plain');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined);
     return app.getDefaultJsonParser('error', 'error')(request, String(body), done);

@@ -73,7 +73,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         },
       },
       preValidation: async (request) => {
-        request.body ??= {};
+        if (request.body === undefined) request.body = {};
       },
     },
     async (request, reply) => {

@@ -1,0 +1,245 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ticketId } from '../../../src/tickets/ticket.ts';
+import { type TestApp, testApp } from '../../support/app.ts';
+import { aClaim } from '../../support/records.ts';
+
+const keys = { minter: 'key-of-the-minter', revoker: 'key-of-the-revoker', reader: 'key-of-the-reader' };
+
+function keysFile(): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'keys-')), 'keys');
+  const line = (name: keyof typeof keys, scope: string) =>
+    `${name}:${createHash('sha256').update(keys[name]).digest('hex')}:${scope}\n`;
+  writeFileSync(
+    path,
+    line('minter', 'tickets:mint') + line('revoker', 'revoke') + line('reader', 'sessions:read'),
+  );
+  return path;
+}
+
+describe('/tickets', () => {
+  let broker: TestApp;
+  let bearer: { authorization: string };
+  const service = (name: keyof typeof keys) => ({ authorization: `Bearer ${keys[name]}` });
+  beforeAll(async () => {
+    broker = await testApp({ env: { SERVICE_KEYS_FILE: keysFile(), BIND_IP: 'exact', MINT_LIMIT: '0' } });
+    bearer = { authorization: `Bearer ${await broker.token()}` };
+  });
+  afterAll(() => broker.close());
+
+  const mint = (payload?: object, headers: Record<string, string> = bearer) =>
+    broker.app.inject({ method: 'POST', url: '/tickets', headers, ...(payload && { payload }) });
+  const redeemed = async (ticket: string, claim = {}) => {
+    const answer = await broker.store.redeem(ticketId(ticket), aClaim(claim));
+    return answer.outcome === 'redeemed' ? answer.record : answer;
+  };
+
+  describe('POST', () => {
+    test('mints for the user of the token, and answers what a client needs', async () => {
+      const answer = await mint({});
+      expect(answer.statusCode).toBe(201);
+      expect(answer.headers['cache-control']).toBe('no-store');
+      const { ticket, ticket_id, expires_in, url } = answer.json();
+      expect(ticket).toMatch(/^wst_[A-Za-z0-9_-]{43}$/);
+      expect(ticket_id).toBe(ticketId(ticket));
+      expect(expires_in).toBe(30);
+      expect(url).toBe(`ws://localhost/ws?ticket=${ticket}`);
+      expect(await redeemed(ticket)).toMatchObject({ sub: 'alice', username: 'alice' });
+    });
+
+    test('takes no body for an empty one', async () => {
+      expect((await mint()).statusCode).toBe(201);
+      const typed = await broker.app.inject({
+        method: 'POST',
+        url: '/tickets',
+        headers: { ...bearer, 'content-type': 'application/json' },
+      });
+      expect(typed.statusCode).toBe(201);
+    });
+
+    test('passes on rooms, context, audience and bindings', async () => {
+      const body = {
+        rooms: ['lobby'],
+        context: { plan: 'pro' },
+        aud: 'chat',
+        bind: { origin: 'https://app.example', ip: '::ffff:192.0.2.1' },
+        ttl: 300,
+      };
+      const { ticket, expires_in } = (await mint(body)).json();
+      expect(expires_in).toBe(300);
+      const claim = { aud: 'chat', origin: 'https://app.example', addresses: ['192.0.2.1'] };
+      expect(await redeemed(ticket, claim)).toMatchObject({
+        rooms: ['lobby'],
+        context: { plan: 'pro' },
+        aud: 'chat',
+        origin: 'https://app.example',
+        ip: '192.0.2.1',
+      });
+    });
+
+    test('carries the time of the login, and no more session than the token has left', async () => {
+      const before = Date.now() / 1000;
+      const { authorization } = { authorization: `Bearer ${await broker.token()}` };
+      const { ticket } = (await mint({}, { authorization })).json();
+      const record = await redeemed(ticket);
+      expect(record).toMatchObject({ auth_time: expect.closeTo(before, 0) });
+      expect('session_ttl' in record && record.session_ttl).toBeLessThanOrEqual(3600);
+    });
+
+    test.each([
+      ['an unknown field', { admin: true }],
+      ['sub with a user token', { sub: 'bob' }],
+      ['username with a user token', { username: 'bob' }],
+      ['rooms that are no list', { rooms: 'lobby' }],
+      ['a room that is no string', { rooms: [1] }],
+      ['an empty room', { rooms: [''] }],
+      ['a room with a tab', { rooms: ['a\tb'] }],
+      ['a room with a NUL', { rooms: ['a\0b'] }],
+      ['a room twice', { rooms: ['a', 'a'] }],
+      ['101 rooms', { rooms: Array.from({ length: 101 }, (_, index) => `r${index}`) }],
+      ['a context of 3 KiB', { context: 'x'.repeat(3 * 1024) }],
+      ['a context of 3 KiB in few characters', { context: '€'.repeat(1024) }],
+      ['an audience with a line break', { aud: 'a\nb' }],
+      ['an origin that is none', { bind: { origin: 'example' } }],
+      ['an origin with a line break', { bind: { origin: 'https://a\n.example' } }],
+      ['an address that is none', { bind: { ip: 'localhost' } }],
+      ['an unknown binding', { bind: { agent: 'curl' } }],
+      ['ttl 0', { ttl: 0 }],
+      ['ttl -1', { ttl: -1 }],
+      ['ttl 1e9', { ttl: 1e9 }],
+      ['ttl as text', { ttl: '30' }],
+      ['a broken ttl', { ttl: 1.5 }],
+      ['a list as the body', []],
+    ])('refuses %s, naming what is wrong', async (_what, body) => {
+      const answer = await mint(body);
+      expect(answer.statusCode).toBe(400);
+      expect(answer.json()).toEqual({
+        error: 'invalid_request',
+        error_description: expect.stringMatching(/\w+ \w+/),
+      });
+    });
+
+    test.each([
+      ['broken JSON', '{"rooms":', 'application/json', 400],
+      ['a prototype', '{"__proto__":{"sub":"root"}}', 'application/json', 400],
+      ['null', 'null', 'application/json', 400],
+      ['1 MiB', `{"context":"${'x'.repeat(1024 * 1024)}"}`, 'application/json', 413],
+      ['a form', 'ttl=30', 'application/x-www-form-urlencoded', 415],
+      ['text', '{}', 'text/plain', 415],
+    ])('refuses %s', async (_what, payload, type, status) => {
+      const headers = { ...bearer, 'content-type': type };
+      const answer = await broker.app.inject({ method: 'POST', url: '/tickets', headers, payload });
+      expect(answer.statusCode).toBe(status);
+      expect(answer.json()).toEqual({ error: expect.any(String), error_description: expect.any(String) });
+    });
+
+    test('asks for a credential, as RFC 6750 does', async () => {
+      const without = await mint({}, {});
+      expect([without.statusCode, without.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+      const wrong = await mint({}, { authorization: 'Bearer wrong' });
+      expect([wrong.statusCode, wrong.headers['www-authenticate']]).toEqual([
+        401,
+        'Bearer error="invalid_token"',
+      ]);
+    });
+
+    test('mints for whom a service key names', async () => {
+      const { ticket } = (await mint({ sub: 'bob', username: 'Bob' }, service('minter'))).json();
+      expect(await redeemed(ticket)).toMatchObject({ sub: 'bob', username: 'Bob', minted_by: 'minter' });
+      expect((await mint({}, service('minter'))).json().error_description).toContain('sub is required');
+    });
+
+    test('needs the scope', async () => {
+      const answer = await mint({ sub: 'bob' }, service('reader'));
+      expect(answer.statusCode).toBe(403);
+      expect(answer.json().error).toBe('insufficient_scope');
+    });
+
+    test('does not promise an address binding that nobody would check', async () => {
+      const careless = await testApp();
+      const headers = { authorization: `Bearer ${await careless.token()}` };
+      const answer = await careless.app.inject({
+        method: 'POST',
+        url: '/tickets',
+        headers,
+        payload: { bind: { ip: '192.0.2.1' } },
+      });
+      expect(answer.statusCode).toBe(400);
+      expect(answer.json().error_description).toContain('BIND_IP');
+      await careless.close();
+    });
+  });
+
+  describe('DELETE', () => {
+    const remove = (id: string, headers: Record<string, string> = bearer) =>
+      broker.app.inject({ method: 'DELETE', url: `/tickets/${id}`, headers });
+
+    test('takes back one’s own, and is not surprised by the second time', async () => {
+      const { ticket, ticket_id } = (await mint()).json();
+      expect((await remove(ticket_id)).statusCode).toBe(204);
+      expect((await remove(ticket_id)).statusCode).toBe(204);
+      expect(await redeemed(ticket)).toEqual({ outcome: 'revoked' });
+    });
+
+    test('answers 404 for another’s, and leaves it', async () => {
+      const { ticket, ticket_id } = (await mint({ sub: 'bob' }, service('minter'))).json();
+      expect((await remove(ticket_id)).statusCode).toBe(404);
+      expect((await remove(ticket_id, service('reader'))).statusCode).toBe(404);
+      expect(await redeemed(ticket)).toMatchObject({ sub: 'bob' });
+    });
+
+    test.each(['minter', 'revoker'] as const)('is open to the %s', async (who) => {
+      const { ticket, ticket_id } = (await mint({ sub: 'bob' }, service('minter'))).json();
+      expect((await remove(ticket_id, service(who))).statusCode).toBe(204);
+      expect(await redeemed(ticket)).toEqual({ outcome: 'revoked' });
+    });
+
+    test('answers 204 for an unknown one and for a spent one', async () => {
+      const { ticket, ticket_id } = (await mint()).json();
+      await redeemed(ticket);
+      expect((await remove(ticket_id)).statusCode).toBe(204);
+      expect((await remove('A'.repeat(22))).statusCode).toBe(204);
+    });
+
+    test('refuses what is no ticket id, and a ticket in its place', async () => {
+      const { ticket } = (await mint()).json();
+      const answer = await remove(ticket);
+      expect(answer.statusCode).toBe(400);
+      expect(answer.body).not.toContain(ticket);
+      expect((await remove('A'.repeat(22), {})).statusCode).toBe(401);
+    });
+  });
+
+  describe('POST /tickets/revoke', () => {
+    const revoke = (payload: object) =>
+      broker.app.inject({ method: 'POST', url: '/tickets/revoke', payload });
+
+    test('needs nothing but the ticket, and always answers 200', async () => {
+      const { ticket } = (await mint()).json();
+      for (const value of [ticket, ticket, 'nonsense', `wst_${'A'.repeat(43)}`]) {
+        const answer = await revoke({ ticket: value });
+        expect([answer.statusCode, answer.json()]).toEqual([200, {}]);
+      }
+      expect(await redeemed(ticket)).toEqual({ outcome: 'revoked' });
+    });
+
+    test('needs a ticket', async () => {
+      expect((await revoke({})).json().error_description).toBe('ticket is required');
+      expect((await revoke({ ticket: 7 })).statusCode).toBe(400);
+    });
+  });
+
+  test('no answer that is logged holds a secret', async () => {
+    const { ticket } = (await mint()).json();
+    await broker.app.inject({ method: 'GET', url: `/nowhere?ticket=${ticket}` });
+    await broker.app.inject({ method: 'GET', url: `/%zz?ticket=${ticket}` });
+    const logs = broker.logs();
+    expect(logs).toContain('"decision":"mint"');
+    expect(logs).not.toContain(ticket);
+    expect(logs).not.toContain(bearer.authorization.slice(7));
+    for (const key of Object.values(keys)) expect(logs).not.toContain(key);
+  });
+});
