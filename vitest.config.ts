@@ -11,6 +11,11 @@ export default defineConfig({
       // Servers are started and stopped here: one file at a time, or two noisy cores decide what passes.
       project('integration', 20_000, { fileParallelism: false, globalSetup: 'test/support/redis.setup.ts' }),
       project('e2e', 60_000, { fileParallelism: false, globalSetup: 'test/support/redis.setup.ts' }),
+      project('faults', 120_000, {
+        include: [process.env['ALL_FAULTS'] ? 'test/faults/**/*.test.ts' : 'test/faults/*.test.ts'],
+        fileParallelism: false,
+        globalSetup: 'test/support/fault-table.ts',
+      }),
     ],
   },
 });

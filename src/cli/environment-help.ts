@@ -1,4 +1,4 @@
-import { secrets, variables } from '../config.ts';
+import { secrets, variables } from '../variables.ts';
 
 /** The environment that `serve` reads, one variable a line, for `--help`. */
 export function environmentHelp(): string {

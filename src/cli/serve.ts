@@ -34,6 +34,7 @@ async function serve(): Promise<void> {
   });
   const store = openStore({
     url: config.REDIS_URL,
+    tls: config.redisTls,
     prefix: config.KEY_PREFIX,
     commandTimeout: config.REDIS_COMMAND_TIMEOUT,
     now,

@@ -1,6 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
+import type { TicketRecord } from '../tickets/record.ts';
+import { newTicket, ticketId } from '../tickets/ticket.ts';
 import type { RedisConnection } from './connection.ts';
 import { claimToArguments, recordFromText, recordToText } from './record-text.ts';
+import { faultOfRedis } from './self-test.ts';
 import {
   type Redemption,
   type Revoker,
@@ -13,71 +17,109 @@ export interface RedisStoreOptions {
   connection: RedisConnection;
   /** Begins every key. */
   prefix: string;
+  /** Told what a self-test found missing, and `undefined` when nothing is any more. */
+  onFault: (fault: string | undefined) => void;
 }
 
 /** The store that several nodes share: `scripts.ts` does the work, this gives it keys and reads its answers. */
-export function redisStore({ connection, prefix }: RedisStoreOptions): Store {
-  /** The primary's tenure as last seen; a mint that names another one is refused and tells us. */
-  let tenure = 'unseen';
+export interface RedisStore extends Store {
+  /** Looks whether this Redis is what we need. For each new connection; a new tenure asks for it by itself. */
+  selfTest(): Promise<void>;
+}
+
+export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): RedisStore {
+  /** The primaries' tenures as last seen: in Cluster one for each first character of an id, else one for all. */
+  const tenures = new Map<string, string>();
+  const shardOf = (id: string) => (connection.sharded ? id.charAt(0) : '');
+  let fault: string | undefined;
+  let testing: Promise<void> | undefined;
 
   // `{h}` is a Cluster hash tag: what belongs to one ticket stays in one slot.
   const ticketKey = (id: string) => `${prefix}t:{${id.charAt(0)}}:${id}`;
   const counterKey = (key: string) => `${prefix}c:${key}`;
 
-  return {
-    async put(id, record, ttlMs) {
-      const answer = await connection.run('mint', ticketKey(id), tenure, ttlMs, recordToText(record));
-      const [outcome, current] = known(answer);
-      if (current) tenure = current;
-      return outcome === 'stored' ? 'stored' : 'retry';
-    },
+  /** A script's answer is text; a replica's means that the primary is somewhere else now. */
+  const run = async (...call: Parameters<RedisConnection['run']>): Promise<string[]> => {
+    const answer = await connection.run(...call);
+    if (answer[0] !== 'replica') return answer as string[];
+    connection.relocate();
+    throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
+  };
+
+  const put = async (id: string, record: TicketRecord, ttlMs: number) => {
+    const shard = shardOf(id);
+    const known = tenures.get(shard);
+    const args = [known ?? 'unseen', ttlMs, recordToText(record)];
+    const [outcome, current] = await run('mint', ticketKey(id), ...args);
+    if (current !== undefined && current !== known) {
+      tenures.set(shard, current);
+      if (known !== undefined) void store.selfTest();
+    }
+    return outcome === 'stored' ? ('stored' as const) : ('retry' as const);
+  };
+
+  const test = async () => {
+    try {
+      const found = await faultOfRedis(connection, store);
+      if (found !== fault) onFault(found);
+      fault = found;
+    } catch (error) {
+      // Whether it can be reached is for the calls to find out, and the next connection is tested again.
+      if (!(error instanceof BrokerError)) throw error;
+    }
+  };
+
+  const store: RedisStore = {
+    put,
 
     async redeem(id, claim) {
       const args = [claim.sessionId, tombstoneMarginMs, ...claimToArguments(claim)];
-      const answer = await connection.run('redeem', ticketKey(id), ...args);
-      const [outcome, detail = '', age] = known(answer);
+      const [outcome, detail = '', age] = await run('redeem', ticketKey(id), ...args);
       if (outcome === 'redeemed') return { outcome, record: recordFromText(detail), ageMs: Number(age) };
       if (outcome === 'used') return { outcome, sessionId: detail };
       return (outcome === 'misfit' ? { outcome, misfit: detail } : { outcome }) as Redemption;
     },
 
     async revoke(id, by) {
-      const answer = await connection.run(
+      const [outcome, detail = ''] = await run(
         'revoke',
         ticketKey(id),
         tombstoneMarginMs,
         ...revokerArguments(by),
       );
-      const [outcome, detail = ''] = known(answer);
       return (outcome === 'used' ? { outcome, sessionId: detail } : { outcome }) as TicketRevocation;
     },
 
     async count(key, windowMs) {
-      return countOf(await connection.run('count', counterKey(key), windowMs));
+      return countOf(await run('count', counterKey(key), windowMs));
     },
 
     async counted(key) {
-      return countOf(await connection.run('counted', counterKey(key)));
+      return countOf(await run('counted', counterKey(key)));
     },
 
     async check() {
-      // A read that answers as a redemption of nothing would: the primary is there, and runs scripts.
-      known(await connection.run('redeem', ticketKey('-'), '', 0, '', '', '', ''));
+      if (fault !== undefined) await store.selfTest();
+      if (fault !== undefined) throw new BrokerError('store_unavailable', { description: fault });
+      // Only reads: the redemption of nothing. The primary is there, and runs scripts.
+      await store.redeem(ticketId(newTicket(randomBytes)), { sessionId: '' });
+    },
+
+    selfTest() {
+      testing ??= test().finally(() => {
+        testing = undefined;
+      });
+      return testing;
     },
 
     async close() {
       await connection.close();
     },
   };
+  return store;
 }
 
-/** A script's answer is text; a replica's means that we talk to the wrong node. */
-function known(answer: unknown[]): string[] {
-  if (answer[0] === 'replica') throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
-  return answer as string[];
-}
-
-function countOf([count, resetMs]: unknown[]) {
+function countOf([count, resetMs]: string[]) {
   return { count: Number(count), resetMs: Math.max(Number(resetMs), 0) };
 }
 

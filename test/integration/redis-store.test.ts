@@ -18,7 +18,7 @@ async function open(): Promise<Store> {
     onState: (state) => state === 'connected' && resolve(),
   });
   await connected;
-  return redisStore({ connection, prefix });
+  return redisStore({ connection, prefix, onFault: () => {} });
 }
 
 storeContract('Redis', open, open);

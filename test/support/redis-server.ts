@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface RedisServer {
   url: string;
+  dir: string;
   port: number;
   process: ChildProcess;
   /** Starts again on the same port and folder, after `stop` or a kill. */
@@ -18,13 +19,22 @@ export interface RedisServer {
   dispose(): Promise<void>;
 }
 
-/** A redis-server of our own on a free loopback port, without persistence unless the arguments say otherwise. */
-export async function startRedisServer(args: readonly string[] = []): Promise<RedisServer> {
+/**
+ * A redis-server of our own on a free loopback port, without persistence unless the arguments say otherwise.
+ *
+ * @param first arguments that have to stand before all others: a configuration file, `--sentinel`
+ */
+export async function startRedisServer(
+  args: readonly string[] = [],
+  first: readonly string[] = [],
+): Promise<RedisServer> {
   const port = await freePort();
   const dir = await mkdtemp(join(tmpdir(), 'ticket-broker-redis-'));
-  const defaults = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--daemonize', 'no'];
+  const sentinel = first.includes('--sentinel');
+  const defaults = ['--bind', '127.0.0.1', '--daemonize', 'no'];
+  if (!sentinel) defaults.push('--save', '', '--appendonly', 'no');
   const start = async () => {
-    const child = spawn('redis-server', ['--port', `${port}`, '--dir', dir, ...defaults, ...args], {
+    const child = spawn('redis-server', [...first, '--port', `${port}`, '--dir', dir, ...defaults, ...args], {
       stdio: 'ignore',
     });
     await listening(port, child);
@@ -33,6 +43,7 @@ export async function startRedisServer(args: readonly string[] = []): Promise<Re
 
   const server: RedisServer = {
     url: `redis://127.0.0.1:${port}`,
+    dir,
     port,
     process: await start(),
     async restart() {

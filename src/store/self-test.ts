@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { BrokerError } from '../errors.ts';
+import type { TicketRecord } from '../tickets/record.ts';
+import { newTicket, ticketId } from '../tickets/ticket.ts';
+import type { RedisConnection } from './connection.ts';
+import type { Store } from './store.ts';
+
+/**
+ * What this Redis lacks, in one sentence; undefined when it is as it must be.
+ *
+ * @throws BrokerError `store_unavailable` when it cannot be asked
+ */
+export async function faultOfRedis(connection: RedisConnection, store: Store): Promise<string | undefined> {
+  const primaries = await connection.info().catch(unlessRefused);
+  if (primaries === 'refused') return 'The Redis user may not run INFO: grant it +info.';
+  for (const info of primaries) {
+    const fault = faultIn(info);
+    if (fault) return fault;
+  }
+  if ((await liveOnce(store).catch(unlessRefused)) === 'refused') {
+    return 'The Redis user may not run our scripts or a command in them: grant what docs/guarantees.md lists.';
+  }
+  return undefined;
+}
+
+/** Reads the text of `INFO`. */
+export function faultIn(info: string): string | undefined {
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+
+  const valkey = field('valkey_version');
+  const version = valkey ?? field('redis_version') ?? '0';
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (!valkey && (major < 6 || (major === 6 && minor < 2))) {
+    return `Redis ${version} is too old: 6.2 is needed, for GETDEL.`;
+  }
+  if (field('role') !== 'master')
+    return 'This Redis is a read-only replica: give the address of its primary.';
+
+  const policy = field('maxmemory_policy');
+  if (policy !== undefined && policy !== 'noeviction') {
+    return `Redis may evict keys (maxmemory-policy ${policy}): set noeviction, or tickets and counters may vanish early.`;
+  }
+  return undefined;
+}
+
+/** One ticket through everything that is done to tickets, so that each command has been allowed once. */
+async function liveOnce(store: Store): Promise<void> {
+  const record: TicketRecord = { sub: 'self-test', username: 'self-test', auth_time: 0, session_ttl: 1 };
+  let id = ticketId(newTicket(randomBytes));
+  // The first try may only learn the tenure, and the second has another primary in Cluster: one of many is stored.
+  for (let tries = 0; tries < 200 && (await store.put(id, record, 1000)) !== 'stored'; tries++) {
+    id = ticketId(newTicket(randomBytes));
+  }
+  await store.redeem(id, { sessionId: 'self-test' });
+  await store.revoke(id, 'holder');
+  await store.count('self-test', 1000);
+}
+
+function unlessRefused(error: unknown): 'refused' {
+  if (error instanceof BrokerError && error.reason.endsWith('NOPERM')) return 'refused';
+  throw error;
+}

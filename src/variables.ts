@@ -1,0 +1,91 @@
+import { type TSchema, Type } from 'typebox';
+
+const seconds = (fallback: number | undefined, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ minimum, maximum, description, ...(fallback !== undefined && { default: fallback }) });
+const text = (description: string) => Type.String({ description });
+const choice = <const T extends string[]>(values: [...T], fallback: T[number], description: string) =>
+  Type.Enum(values, { default: fallback, description });
+
+const day = 86_400;
+
+/**
+ * Every variable that is read, once. `readConfig` checks the environment against it; `--help` and `.env.example` are
+ * printed from it.
+ */
+export const variables = {
+  HOST: Type.String({ default: '127.0.0.1', description: 'address to listen on' }),
+  PORT: Type.Integer({
+    default: 8080,
+    minimum: 0,
+    maximum: 65_535,
+    description: 'port to listen on; 0 = any free one',
+  }),
+  TIERS: Type.String({
+    default: 'http,ws',
+    pattern: '^(http|ws)(,(http|ws))?$',
+    description: 'what this process does: http, ws or both',
+  }),
+  WS_PATH: Type.String({
+    default: '/ws',
+    pattern: '^/[\\w./~-]*(,/[\\w./~-]*)*$',
+    description: 'path of the WebSocket, or several, comma-separated',
+  }),
+  PUBLIC_WS_URL: Type.Optional(
+    text('the WebSocket as clients reach it, wss://…; default: as the request came in'),
+  ),
+  LOG_LEVEL: choice(
+    ['debug', 'info', 'warn', 'error', 'silent'],
+    'info',
+    'least severe level that is logged',
+  ),
+  REDIS_URL: Type.Optional(
+    text(
+      'redis://[user:password@]host[:port][/db], redis+sentinel://h1,h2/name[/db] or redis+cluster://h1,h2, rediss for TLS; unset: this process only',
+    ),
+  ),
+  REDIS_CA_FILE: Type.Optional(text('PEM of the authority that signed the certificate of Redis')),
+  REDIS_CERT_FILE: Type.Optional(text('PEM of our certificate, where Redis asks for one')),
+  REDIS_KEY_FILE: Type.Optional(text('PEM of its key')),
+  KEY_PREFIX: Type.String({
+    default: 'wst:',
+    pattern: '^[^{}\\s]{0,64}$',
+    description: 'begins every key in Redis',
+  }),
+  REDIS_COMMAND_TIMEOUT: Type.Integer({
+    default: 1000,
+    minimum: 10,
+    maximum: 60_000,
+    description: 'milliseconds after which a Redis command counts as lost',
+  }),
+  TICKET_TTL: seconds(30, 1, day, 'seconds a ticket lives'),
+  TICKET_TTL_MAX: seconds(300, 1, day, 'the longest life a mint may ask for, in seconds'),
+  SESSION_TTL: seconds(28_800, 1, 20 * day, 'the longest session, in seconds'),
+  ACCESS_TOKEN_TTL: seconds(3600, 1, 365 * day, 'seconds a token of ours is valid'),
+  DRAIN_TIMEOUT: seconds(25, 0, 3600, 'seconds that a stopping process gives its connections'),
+  JWT_SECRET: Type.Optional(text('signs our tokens, 32 bytes or more; "new,old" while it is being rotated')),
+  JWT_PRIVATE_KEY: Type.Optional(
+    text('instead: P-256 or Ed25519 keys in PEM, the first signs; published as JWKS'),
+  ),
+  JWKS_URL: Type.Optional(text("an identity provider's keys, https://…")),
+  JWT_ISSUER: Type.Optional(text("the identity provider's `iss`")),
+  JWT_AUDIENCE: Type.Optional(text('what its tokens must name in `aud`')),
+  USERS_FILE: Type.Optional(text('htpasswd lines, username:hash (argon2id or bcrypt)')),
+  SERVICE_KEYS_FILE: Type.Optional(text('lines of name:sha256-of-the-key:scope,…')),
+  ATTEMPT_LIMIT: seconds(10, 0, 1_000_000, 'redemption attempts per address and window; 0 = off'),
+  ATTEMPT_WINDOW: seconds(60, 1, day, 'the window of every limit, in seconds'),
+  ATTEMPT_COUNT: choice(['failed', 'all'], 'failed', 'which attempts count'),
+  LOGIN_LIMIT: seconds(10, 0, 1_000_000, 'logins per address, and per user name, a window; 0 = off'),
+  MINT_LIMIT: seconds(600, 0, 1_000_000, 'tickets per address, and per subject, a window; 0 = off'),
+  TRUST_PROXY: Type.Optional(text('CIDRs whose X-Forwarded-* headers are believed, comma-separated')),
+  ALLOWED_ORIGINS: Type.Optional(text('browser origins, comma-separated, or *; unset: the same host')),
+  MAX_CONNECTIONS: seconds(0, 0, 10_000_000, 'sockets this process holds at most; 0 = no limit'),
+  HANDSHAKE_TIMEOUT: seconds(5, 1, 300, 'seconds a client has to send its request'),
+  WS_REJECT: choice(['http', 'close'], 'http', 'refuse with an HTTP status, or open and close with a code'),
+  WS_AUDIENCE: Type.Optional(text('the service this gate stands before: tickets for another are refused')),
+  BIND_IP: choice(['off', 'log', 'prefix', 'exact'], 'off', 'how a ticket bound to an address is compared'),
+} satisfies Record<string, TSchema>;
+
+export type VariableName = keyof typeof variables;
+
+/** May also be read from the file that `NAME_FILE` names. */
+export const secrets = ['JWT_SECRET', 'JWT_PRIVATE_KEY', 'REDIS_URL'] as const satisfies VariableName[];
