@@ -47,14 +47,19 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
   const client =
     address.mode === 'cluster' ? cluster(address, tls, commandTimeout) : single(address, tls, commandTimeout);
 
+  let closed = false;
   let state: string | undefined;
   const tell = (next: 'connected' | 'disconnected', reason?: string) => {
-    if (state !== next) onState?.(next, reason);
+    if (state !== next && !closed) onState?.(next, reason);
     state = next;
   };
   client.on('ready', () => tell('connected'));
   client.on('close', () => tell('disconnected'));
   client.on('error', (error) => tell('disconnected', reasonOf(error)));
+  // ioredis gives up for good when a failover is announced while it is looking for the primary.
+  client.on('end', () => {
+    if (!closed) setTimeout(() => client.connect().catch(() => {}), reconnectDelay(1));
+  });
 
   return {
     sharded: address.mode === 'cluster',
@@ -68,10 +73,10 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
     },
     relocate() {
       if (client instanceof Cluster) client.refreshSlotsCache();
-      else client.disconnect(true);
+      else if (client.status === 'ready') client.disconnect(true);
     },
     async close() {
-      state = 'disconnected';
+      closed = true;
       client.disconnect();
     },
   };

@@ -45,6 +45,8 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
       socket.terminate();
     },
     preClose: (done) => {
+      // Refuse new connections now, so that a balancer tries elsewhere: while it drains, Fastify would answer for itself.
+      app.server.close();
       void sockets.closeAll(drainTimeout).finally(() => app.websocketServer.close(() => done()));
     },
   });

@@ -22,7 +22,9 @@ const replicationArgs = [
 
 /** A connection of the test's own to one server. */
 export function clientOf(server: RedisServer): Redis {
-  return new Redis(server.url, { maxRetriesPerRequest: 2, retryStrategy: () => 100 });
+  const client = new Redis(server.url, { maxRetriesPerRequest: 2, retryStrategy: () => 100 });
+  client.on('error', () => {});
+  return client;
 }
 
 /** Runs one command on a server, over a connection of its own. */
