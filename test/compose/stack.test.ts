@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { everythingInRedis } from './redis-contents.ts';
+import { docker, eventually, type Stack, startStack } from './stack.ts';
+import { type Minted, type Visitor, visitor } from './visitor.ts';
+
+// All of this comes from one address, and is refused more often than an address may be.
+const limits = { ATTEMPT_LIMIT: '100000', LOGIN_LIMIT: '100000', MINT_LIMIT: '100000' };
+const password = randomBytes(12).toString('base64url');
+
+let stack: Stack;
+let alice: Visitor;
+
+beforeAll(async () => {
+  stack = await startStack({ ...limits, LOG_LEVEL: 'debug' });
+  alice = visitor(stack.url, 'alice', password);
+  const add = 'ticket-broker users add alice --password-stdin'.split(' ');
+  await stack.compose(['exec', '-T', 'http', ...add], `${password}\n`);
+});
+afterEach(() => alice?.leave());
+afterAll(() => stack?.down());
+
+/** How many ended in which way. */
+const tally = (outcomes: readonly (string | number)[]) =>
+  Object.fromEntries(outcomes.map((outcome) => [outcome, outcomes.filter((one) => one === outcome).length]));
+
+const knockAll = async (tickets: readonly Minted[]) =>
+  tally(
+    await Promise.all(
+      tickets.map(async (minted, i) => (await alice.knock(minted, i % 2 ? 'url' : 'subprotocol')).status),
+    ),
+  );
+
+/** Waits until all WebSocket nodes, or as many as said, let people in. */
+async function untilServing(count = 2): Promise<void> {
+  const admitted = async () =>
+    Promise.all(
+      (await stack.containers('ws')).map(
+        async (node) => (await stack.decisions(node)).filter(({ granted }) => granted).length,
+      ),
+    );
+  const before = await admitted();
+  await eventually(async () => {
+    const token = await alice.login();
+    for (let i = 0; i < 10; i++) await alice.knock(await alice.mint(token));
+    const grown = (await admitted()).filter((now, node) => now > (before[node] ?? 0));
+    expect(grown).toHaveLength(count);
+  });
+  alice.leave();
+}
+
+describe('a start', () => {
+  test('keeps the secret and the users of the one before', async () => {
+    const token = await alice.login();
+    const before = await stack.containers('ws');
+    await stack.compose(['up', '-d', '--force-recreate']);
+    expect(await stack.containers('ws')).not.toEqual(before);
+    await eventually(async () => {
+      expect((await alice.knock(await alice.mint(token))).status).toBe(101);
+    });
+    await alice.login();
+  });
+
+  test('gives every service no more than it needs', async () => {
+    const inside = (service: string, command: string) =>
+      stack.compose(['exec', '-T', service, 'sh', '-c', `${command} || true`]);
+
+    expect(await inside('ws', 'ls -AR /var/lib/ticket-broker; env')).not.toMatch(
+      /jwt-secret|JWT_|USERS_FILE/,
+    );
+    expect(await inside('http', 'id -un; touch /app/x $JWT_SECRET_FILE 2>&1')).toMatch(
+      /^node\n.*\/app\/x.*Read-only file system\n.*jwt-secret.*Read-only file system\n$/,
+    );
+    expect(await inside('lb', 'curl -sS -m 2 redis:6379 2>&1')).toMatch(/not resolve/);
+  });
+});
+
+describe('the balancer', () => {
+  test('admits each ticket once, on whichever node', async () => {
+    const token = await alice.login();
+    const tickets = await Promise.all(Array.from({ length: 60 }, () => alice.mint(token)));
+    expect(await knockAll(tickets)).toEqual({ 101: 60 });
+    expect(await knockAll([...tickets, ...tickets])).toEqual({ 401: 120 });
+
+    const ids = new Set(tickets.map(({ ticket_id }) => ticket_id));
+    const nodes = await Promise.all((await stack.containers('ws')).map(stack.decisions));
+    const ours = nodes.map((node) => node.filter(({ ticket_id = '' }) => ids.has(ticket_id)));
+    const admitted = ours.map((node) => node.filter(({ granted }) => granted).length);
+    const replayed = ours.map((node) => node.filter(({ reason }) => reason === 'replayed').length);
+    console.log(`admitted by each node: ${admitted}; replays refused by each: ${replayed}`);
+    expect(admitted).toHaveLength(2);
+    expect(Math.min(...admitted, ...replayed)).toBeGreaterThan(0);
+    expect(admitted.reduce((a, b) => a + b)).toBe(60);
+    expect(replayed.reduce((a, b) => a + b)).toBe(120);
+  });
+
+  test('lets one of 200 simultaneous connections with the same ticket in', async () => {
+    const token = await alice.login();
+    for (let round = 0; round < 3; round++) {
+      const minted = await alice.mint(token);
+      expect(await knockAll(Array(200).fill(minted))).toEqual({ 101: 1, 401: 199 });
+    }
+  });
+
+  test('says itself where the client is, and what it asked for', async () => {
+    const minted = await alice.mint(await alice.login(), {
+      'x-forwarded-for': '9.9.9.9',
+      'x-forwarded-host': 'evil.example',
+      'x-forwarded-proto': 'https',
+    });
+    expect(minted.url).toBe(`${stack.url.replace('http', 'ws')}/ws?ticket=${minted.ticket}`);
+
+    const nodes = await Promise.all((await stack.containers('http')).map(stack.decisions));
+    const decision = nodes.flat().find(({ ticket_id }) => ticket_id === minted.ticket_id);
+    expect(decision?.ip).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
+    expect(decision?.ip).not.toBe('9.9.9.9');
+  });
+});
+
+describe('WebSocket nodes', () => {
+  test('that are stopped ask their sockets to come back', async () => {
+    const [node = ''] = await stack.containers('ws');
+    const token = await alice.login();
+    const closed: Promise<number>[] = [];
+    for (let i = 0; i < 20; i++) {
+      const knock = await alice.knock(await alice.mint(token));
+      if (knock.closed) closed.push(knock.closed);
+    }
+    expect(closed).toHaveLength(20);
+
+    await docker('stop', node);
+    expect((await docker('inspect', '--format', '{{.State.ExitCode}}', node)).trim()).toBe('0');
+    expect((await alice.knock(await alice.mint(token))).status).toBe(101);
+    alice.leave();
+    const codes = tally(await Promise.all(closed));
+    console.log('close codes:', codes);
+    expect(codes).toEqual({ 1012: expect.any(Number), 1006: expect.any(Number) });
+
+    await docker('start', node);
+    await untilServing();
+  });
+
+  test('that are killed, and HTTP nodes, take nobody else with them', async () => {
+    const [httpNode = ''] = await stack.containers('http');
+    const [wsNode = '', survivor = ''] = await stack.containers('ws');
+    const token = await alice.login();
+    const held: { ticket_id: string; isOpen: () => boolean }[] = [];
+    for (let i = 0; i < 40; i++) {
+      const minted = await alice.mint(token);
+      const knock = await alice.knock(minted);
+      const isOpen = () => knock.socket?.readyState === WebSocket.OPEN;
+      held.push({ ticket_id: minted.ticket_id, isOpen });
+    }
+
+    // Logins, mints and connections go on all the while.
+    const rounds: { began: number; took: number; outcome: string }[] = [];
+    let going = true;
+    const round = async () => {
+      const knock = await alice.knock(await alice.mint(await alice.login()));
+      return `/ws answered ${knock.status}`;
+    };
+    const traffic = Array.from({ length: 4 }, async () => {
+      while (going) {
+        const began = performance.now();
+        const outcome = await round().catch((error: Error) => error.message);
+        rounds.push({ began, took: performance.now() - began, outcome });
+      }
+    });
+    await sleep(1000);
+    await docker('kill', httpNode, wsNode);
+    const dead = performance.now();
+    await sleep(8000);
+    going = false;
+    await Promise.all(traffic);
+
+    const later = rounds.filter(({ began }) => began > dead);
+    const earlier = rounds.filter(({ began }) => began <= dead);
+    const slowest = Math.round(Math.max(...later.map(({ took }) => took)));
+    console.log('before and during the kill:', tally(earlier.map(({ outcome }) => outcome)));
+    console.log('after it:', tally(later.map(({ outcome }) => outcome)), `slowest ${slowest} ms`);
+    expect(tally(later.map(({ outcome }) => outcome))).toEqual({ '/ws answered 101': expect.any(Number) });
+    // Who was on the way is told to try again, and nothing worse.
+    expect(earlier.filter(({ outcome }) => !/ (101|503)$/.test(outcome))).toEqual([]);
+
+    const admitted = (await stack.decisions(survivor)).filter(({ granted }) => granted);
+    const safe = new Set(admitted.map(({ ticket_id }) => ticket_id));
+    const lost = held.filter(({ ticket_id }) => !safe.has(ticket_id));
+    console.log(`sockets: ${held.length - lost.length} on the surviving node, ${lost.length} on the other`);
+    expect(lost.length).toBeGreaterThan(0);
+    expect(held.filter(({ isOpen }) => !isOpen())).toEqual(lost);
+  });
+
+  test('that are all gone are excused by the balancer, until they are back', async () => {
+    const token = await alice.login();
+    const nodes = await stack.containers('ws');
+    await docker('kill', nodes[1] ?? '');
+    const refused = await alice.knock(await alice.mint(token));
+    expect(refused).toMatchObject({ status: 503, retryAfter: '1', body: { error: 'overloaded' } });
+
+    await docker('start', ...nodes, ...(await stack.containers('http')));
+    await untilServing();
+  });
+
+  test('that are added are found without a restart of nginx', async () => {
+    await stack.compose(['up', '-d', '--no-recreate', '--scale', 'ws=3']);
+    await untilServing(3);
+  });
+});
+
+describe('what is left behind', () => {
+  test('holds no secret: neither a log nor Redis', async () => {
+    const token = await alice.login();
+    const unused = await alice.mint(token);
+    // Where a ticket does not belong: encoded into the path, and in the query of another tier's.
+    await fetch(`${stack.url}/ws%3Fticket=${unused.ticket}`);
+    await fetch(`${stack.url}/tickets?token=${token}&ticket=${unused.ticket}`, {
+      headers: { referer: unused.url },
+    });
+    const secret = await stack.compose(['exec', '-T', 'http', 'sh', '-c', 'cat $JWT_SECRET_FILE']);
+    const secrets = [...alice.secrets, secret.trim()].map((text) => text.replace(/^wst_/, ''));
+
+    const logs = await stack.compose(['logs', '--no-color']);
+    const redis = await everythingInRedis(stack);
+    console.log(
+      `${secrets.length} secrets, ${logs.length} characters of logs, ${redis.length} keys in Redis`,
+    );
+    expect(logs).toContain(unused.ticket_id);
+    expect(redis.map(({ key }) => key)).toContainEqual(expect.stringContaining(unused.ticket_id));
+
+    const text = logs + JSON.stringify(redis);
+    expect(secrets.filter((one) => text.includes(one))).toEqual([]);
+  });
+});
