@@ -4,6 +4,7 @@ import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
+import { recordDecisions } from './decisions.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
 import { documentRoutes, jwksRoute, registerOpenApi } from './http/documents.ts';
 import { registerLimits } from './http/limits.ts';
@@ -14,6 +15,7 @@ import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
 import { ticketRoutes } from './http/tickets.ts';
 import { tokenRoute } from './http/token.ts';
 import type { App } from './http/type-provider.ts';
+import type { Metrics } from './metrics.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
 import type { Store } from './store/store.ts';
 import { attemptLimit } from './tickets/attempts.ts';
@@ -26,13 +28,22 @@ export interface AppDeps {
   store: Store;
   credentials: Credentials;
   log: Logger;
+  metrics: Metrics;
   /** Milliseconds since the epoch. */
   now: () => number;
   randomBytes: RandomBytes;
 }
 
 /** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
-export async function buildApp({ config, store, credentials, log, now, randomBytes }: AppDeps): Promise<App> {
+export async function buildApp({
+  config,
+  store,
+  credentials,
+  log,
+  metrics,
+  now,
+  randomBytes,
+}: AppDeps): Promise<App> {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -57,6 +68,7 @@ export async function buildApp({ config, store, credentials, log, now, randomByt
     },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
 
+  const decide = recordDecisions(metrics);
   registerRefusals(app);
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -78,11 +90,12 @@ export async function buildApp({ config, store, credentials, log, now, randomByt
 
   if (config.TIERS.has('http')) {
     await registerLimits(app, { store, window: config.ATTEMPT_WINDOW });
-    const login = passwordLogin(app, { credentials, loginLimit: config.LOGIN_LIMIT });
+    const login = passwordLogin(app, { credentials, decide, loginLimit: config.LOGIN_LIMIT });
     loginRoute(app, login);
     await app.register(tokenRoute, { login });
     ticketRoutes(app, {
       credentials,
+      decide,
       store,
       now,
       randomBytes,
@@ -107,6 +120,7 @@ export async function buildApp({ config, store, credentials, log, now, randomByt
       patienceMs: config.HANDSHAKE_TIMEOUT * 1000,
     });
     await gateRoutes(app, {
+      decide,
       gate: createGate({
         store,
         now,
@@ -117,7 +131,7 @@ export async function buildApp({ config, store, credentials, log, now, randomByt
         audience: config.WS_AUDIENCE,
         bindIp: config.BIND_IP,
       }),
-      sockets: liveSockets({ now, log }),
+      sockets: liveSockets({ now, log, metrics }),
       paths: config.WS_PATH,
       reject: config.WS_REJECT,
       maxConnections: config.MAX_CONNECTIONS,

@@ -14,25 +14,6 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
   );
 }
 
-/** One line per decision, granted or refused: what was asked, by whom, and why the answer was what it was. */
-export interface Decision {
-  decision: 'login' | 'mint' | 'redeem' | 'revoke';
-  granted: boolean;
-  /** `ok`, or what a refusal is really about: more exact than the code that the caller sees. */
-  reason: string;
-  sub?: string;
-  /** The service key that asked. */
-  key?: string;
-  ticket_id?: string;
-  session_id?: string;
-  /** The client's address. */
-  ip?: string;
-}
-
-export function logDecision(log: Pick<Logger, 'info'>, decision: Decision & Record<string, unknown>): void {
-  log.info(decision, decision.granted ? 'granted' : 'refused');
-}
-
 // An error's other properties are dropped: drivers and clients hang commands, URLs and headers on theirs.
 function safeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { type: typeof error };

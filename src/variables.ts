@@ -61,6 +61,13 @@ export const variables = {
   TICKET_TTL_MAX: seconds(300, 1, day, 'the longest life a mint may ask for, in seconds'),
   SESSION_TTL: seconds(28_800, 1, 20 * day, 'the longest session, in seconds'),
   ACCESS_TOKEN_TTL: seconds(3600, 1, 365 * day, 'seconds a token of ours is valid'),
+  METRICS_PORT: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 65_535,
+      description: 'port of /metrics, on HOST; unset: no metrics',
+    }),
+  ),
   DRAIN_TIMEOUT: seconds(25, 0, 3600, 'seconds that a stopping process gives its connections'),
   JWT_SECRET: Type.Optional(text('signs our tokens, 32 bytes or more; "new,old" while it is being rotated')),
   JWT_PRIVATE_KEY: Type.Optional(

@@ -4,7 +4,9 @@ import { Command } from 'commander';
 import { buildApp } from '../app.ts';
 import { ConfigFault, readConfig } from '../config.ts';
 import { openCredentials } from '../credentials/open.ts';
+import { serveMetrics } from '../http/metrics-server.ts';
 import { createLogger } from '../logger.ts';
+import { createMetrics } from '../metrics.ts';
 import { openStore } from '../store/open.ts';
 import { demoUsers, tellDemo } from './demo.ts';
 import { environmentHelp } from './environment-help.ts';
@@ -40,13 +42,19 @@ async function serve(): Promise<void> {
     now,
     log,
   });
-  const app = await buildApp({ config, store, credentials, log, now, randomBytes });
+  const metrics = createMetrics();
+  const app = await buildApp({ config, store, credentials, log, metrics, now, randomBytes });
+
+  const { METRICS_PORT } = config;
+  const stopMetrics =
+    METRICS_PORT === undefined ? undefined : await serveMetrics(metrics, config.HOST, METRICS_PORT);
 
   closeWithGrace({ delay: (config.DRAIN_TIMEOUT + 5) * 1000, logger: log }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'stopping after an unexpected error');
     else log.info({ signal }, 'stopping');
     await app.close();
     await store.close();
+    await stopMetrics?.();
   });
 
   const url = await app.listen({

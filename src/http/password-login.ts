@@ -2,14 +2,14 @@ import { hash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { countedAs } from '../address.ts';
 import type { Credentials, IssuedToken } from '../credentials/open.ts';
-import { BrokerError } from '../errors.ts';
-import { type Decision, logDecision } from '../logger.ts';
+import type { Decide } from '../decisions.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
 import type { App } from './type-provider.ts';
 
 export interface PasswordLoginOptions {
   credentials: Credentials;
+  decide: Decide;
   /** Logins per address, and per user name, a window. */
   loginLimit: number;
 }
@@ -26,23 +26,22 @@ export type PasswordLogin = (
   password: string,
 ) => Promise<IssuedToken>;
 
-export function passwordLogin(app: App, { credentials, loginLimit }: PasswordLoginOptions): PasswordLogin {
+export function passwordLogin(
+  app: App,
+  { credentials, decide, loginLimit }: PasswordLoginOptions,
+): PasswordLogin {
   const perAddress = limit(app, 'login_address', loginLimit);
   const perName = limit(app, 'login_name', loginLimit);
 
-  return async (request, reply, username, password) => {
+  return (request, reply, username, password) => {
     const address = clientAddress(request);
-    const decision: Decision = { decision: 'login', granted: false, reason: 'ok', ip: address };
-    try {
+    return decide(request.log, { decision: 'login', ip: address }, async (facts) => {
       await perAddress(request, reply, countedAs(address));
       // Hashed: people type their password into the wrong field, and counters are stored.
       await perName(request, reply, hash('sha256', username, 'base64url').slice(0, 22));
       const issued = await credentials.login(username, password);
-      logDecision(request.log, { ...decision, granted: true, sub: issued.sub });
+      facts.sub = issued.sub;
       return issued;
-    } catch (error) {
-      if (error instanceof BrokerError) logDecision(request.log, { ...decision, reason: error.reason });
-      throw error;
-    }
+    });
   };
 }

@@ -2,8 +2,8 @@ import type { Static } from 'typebox';
 import { type BindIp, boundTo, canonicalAddress, countedAs } from '../address.ts';
 import { type Caller, requireScope, type Service, type User } from '../credentials/caller.ts';
 import type { Credentials } from '../credentials/open.ts';
+import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
-import { type Decision, logDecision } from '../logger.ts';
 import type { Revoker, Store } from '../store/store.ts';
 import { mint } from '../tickets/mint.ts';
 import type { Json, TicketRecord } from '../tickets/record.ts';
@@ -23,6 +23,7 @@ import type { App } from './type-provider.ts';
 
 export interface TicketRoutesOptions {
   credentials: Credentials;
+  decide: Decide;
   store: Store;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -42,8 +43,18 @@ const contextLimit = 2048;
 
 /** `/tickets`: minted by whoever may, taken back by whoever owns, minted or holds them. */
 export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
-  const { credentials, store, now, randomBytes, ticketTtl, ticketTtlMax, sessionTtl, mintLimit, bindIp } =
-    options;
+  const {
+    credentials,
+    decide,
+    store,
+    now,
+    randomBytes,
+    ticketTtl,
+    ticketTtlMax,
+    sessionTtl,
+    mintLimit,
+    bindIp,
+  } = options;
   const perAddress = limit(app, 'mint_address', mintLimit);
   const perSubject = limit(app, 'mint_subject', mintLimit);
 
@@ -78,32 +89,25 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     },
     async (request, reply) => {
       const address = clientAddress(request);
-      const decision: Decision = { decision: 'mint', granted: false, reason: 'ok', ip: address };
-      try {
+      return decide(request.log, { decision: 'mint', ip: address }, async (facts) => {
         const caller = await credentials.authenticate(request.headers.authorization);
-        Object.assign(decision, caller.kind === 'user' ? { sub: caller.sub } : { key: caller.name });
+        Object.assign(facts, nameOf(caller));
         const record = recordFor(caller, request.body);
-        decision.sub = record.sub;
+        facts.sub = record.sub;
         await Promise.all([
           // A backend mints for all its users from one address.
           caller.kind === 'user' && perAddress(request, reply, countedAs(address)),
           perSubject(request, reply, record.sub),
         ]);
         const minted = await mint({ store, randomBytes }, record, ttlOf(request.body));
-        decision.ticket_id = minted.ticket_id;
-        logDecision(request.log, { ...decision, granted: true });
+        facts.ticket_id = minted.ticket_id;
         return reply.code(201).send({
           ticket: minted.ticket,
           ticket_id: minted.ticket_id,
           expires_in: Math.floor(minted.ttlMs / 1000),
           url: urlFor(minted.ticket, request),
         });
-      } catch (error) {
-        if (error instanceof BrokerError) {
-          logDecision(request.log, { ...decision, reason: error.reason, ...error.facts });
-        }
-        throw error;
-      }
+      });
     },
   );
 
@@ -125,19 +129,16 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
       },
     },
     async (request, reply) => {
-      const caller = await credentials.authenticate(request.headers.authorization);
       const { ticket_id } = request.params;
-      const { outcome } = await store.revoke(ticket_id, revokerOf(caller));
-      logDecision(request.log, {
-        decision: 'revoke',
-        granted: outcome !== 'forbidden',
-        reason: outcome,
-        ...(caller.kind === 'user' ? { sub: caller.sub } : { key: caller.name }),
-        ticket_id,
-        ip: clientAddress(request),
+      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), ticket_id };
+      return decide(request.log, facts, async () => {
+        const caller = await credentials.authenticate(request.headers.authorization);
+        Object.assign(facts, nameOf(caller));
+        const { outcome } = await store.revoke(ticket_id, revokerOf(caller));
+        if (outcome === 'forbidden') throw new BrokerError('not_found', { reason: outcome });
+        facts.reason = outcome;
+        return reply.code(204).send(null);
       });
-      if (outcome === 'forbidden') throw new BrokerError('not_found');
-      return reply.code(204).send(null);
     },
   );
 
@@ -158,18 +159,12 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     },
     async (request) => {
       const { ticket } = request.body;
-      if (isTicket(ticket)) {
-        const ticket_id = ticketId(ticket);
-        const { outcome } = await store.revoke(ticket_id, 'holder');
-        logDecision(request.log, {
-          decision: 'revoke',
-          granted: true,
-          reason: outcome,
-          ticket_id,
-          ip: clientAddress(request),
-        });
-      }
-      return {};
+      if (!isTicket(ticket)) return {};
+      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), ticket_id: ticketId(ticket) };
+      return decide(request.log, facts, async () => {
+        facts.reason = (await store.revoke(ticketId(ticket), 'holder')).outcome;
+        return {};
+      });
     },
   );
 
@@ -233,6 +228,10 @@ function narrowed(allowed: readonly string[] | undefined, asked: readonly string
   const forbidden = asked.find((room) => !allowed.includes(room));
   if (forbidden === undefined) return asked;
   throw new BrokerError('room_forbidden', { description: `The token does not allow the room ${forbidden}.` });
+}
+
+function nameOf(caller: Caller): { sub: string } | { key: string } {
+  return caller.kind === 'user' ? { sub: caller.sub } : { key: caller.name };
 }
 
 function revokerOf(caller: Caller): Revoker {

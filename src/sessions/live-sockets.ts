@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import type { Metrics } from '../metrics.ts';
 import { closeCodes } from './close-codes.ts';
 import type { Session } from './session.ts';
 
@@ -7,6 +8,7 @@ export interface LiveSocketsOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
   log: Logger;
+  metrics: Pick<Metrics, 'socketOpened' | 'socketClosed'>;
   /** Milliseconds between pings; a peer that has not answered one by the next is dropped. */
   pingInterval?: number;
 }
@@ -19,7 +21,7 @@ export interface LiveSockets {
 }
 
 /** The admitted sockets of this process: welcomed, kept alive, ended in time. */
-export function liveSockets({ now, log, pingInterval = 30_000 }: LiveSocketsOptions): LiveSockets {
+export function liveSockets({ now, log, metrics, pingInterval = 30_000 }: LiveSocketsOptions): LiveSockets {
   const sockets = new Set<WebSocket>();
   const silent = new WeakSet<WebSocket>();
 
@@ -39,11 +41,13 @@ export function liveSockets({ now, log, pingInterval = 30_000 }: LiveSocketsOpti
       const left = deadline - now();
       const end = setTimeout(() => socket.close(closeCodes.sessionEnded, 'session ended'), left).unref();
       sockets.add(socket);
+      metrics.socketOpened();
       socket.on('pong', () => silent.delete(socket));
       socket.on('message', (data) => answer(socket, String(data)));
       socket.on('close', (code) => {
         clearTimeout(end);
         sockets.delete(socket);
+        metrics.socketClosed(code);
         log.info({ session_id, ticket_id, sub: record.sub, code }, 'socket closed');
       });
       const { sub, username, rooms, context } = record;

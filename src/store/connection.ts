@@ -167,6 +167,9 @@ function reasonOf(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code) return code;
   if (error.message === 'Command timed out') return 'timeout';
+  if (error.message.includes('enableOfflineQueue')) return 'not connected';
+  if (error.name === 'MaxRetriesPerRequestError' || error.message === 'Connection is closed.')
+    return 'connection lost';
   if (/^NOPERM|executing the script can't/.test(error.message)) return 'NOPERM';
   const serverCode = error.name === 'ReplyError' && /^[A-Z]+(?= )/.exec(error.message);
   return serverCode ? serverCode[0] : error.name;

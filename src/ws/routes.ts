@@ -1,11 +1,11 @@
 import websocket from '@fastify/websocket';
 import type { FastifyRequest } from 'fastify';
+import type { Decide } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { carriedSecrets } from '../http/carried-secrets.ts';
 import { clientAddress } from '../http/client-address.ts';
 import { HandshakeQuery, refusalsOf } from '../http/schemas.ts';
 import type { App } from '../http/type-provider.ts';
-import { logDecision } from '../logger.ts';
 import type { LiveSockets } from '../sessions/live-sockets.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Gate } from './gate.ts';
@@ -19,6 +19,7 @@ declare module 'fastify' {
 }
 
 export interface GateRoutesOptions {
+  decide: Decide;
   gate: Gate;
   sockets: LiveSockets;
   paths: readonly string[];
@@ -34,7 +35,7 @@ const maxPayload = 64 * 1024;
 
 /** The WebSocket's own routes: the gate decides before the upgrade, so that a refusal is plain HTTP. */
 export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<void> {
-  const { gate, sockets, paths, reject, maxConnections, drainTimeout } = options;
+  const { decide, gate, sockets, paths, reject, maxConnections, drainTimeout } = options;
   let connections = 0;
 
   app.decorateRequest('admission', null);
@@ -60,10 +61,9 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
     request.raw.socket.once('close', () => connections--);
   };
 
-  const admit = async (request: FastifyRequest): Promise<Session> => {
+  const admit = (request: FastifyRequest): Promise<Session> => {
     const address = clientAddress(request);
-    const decision = { decision: 'redeem' as const, ip: address, via: 'ws' };
-    try {
+    return decide(request.log, { decision: 'redeem', ip: address, via: 'ws' }, async (facts) => {
       takeSlot(request);
       const session = await gate({
         headers: request.headers,
@@ -73,21 +73,9 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
         host: request.host,
       });
       const { session_id, ticket_id, record } = session;
-      logDecision(request.log, {
-        ...decision,
-        granted: true,
-        reason: 'ok',
-        sub: record.sub,
-        ticket_id,
-        session_id,
-      });
+      Object.assign(facts, { sub: record.sub, ticket_id, session_id });
       return session;
-    } catch (error) {
-      if (error instanceof BrokerError) {
-        logDecision(request.log, { ...decision, granted: false, reason: error.reason, ...error.facts });
-      }
-      throw error;
-    }
+    });
   };
 
   for (const [index, url] of paths.entries()) {

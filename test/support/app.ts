@@ -6,6 +6,7 @@ import { openCredentials } from '../../src/credentials/open.ts';
 import { hashPassword } from '../../src/credentials/passwords.ts';
 import type { App } from '../../src/http/type-provider.ts';
 import { createLogger } from '../../src/logger.ts';
+import { createMetrics } from '../../src/metrics.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import type { Store } from '../../src/store/store.ts';
 
@@ -14,6 +15,8 @@ const passwordHash = hashPassword(password);
 
 export interface TestApp {
   app: App;
+  /** What Prometheus would read. */
+  metrics: () => Promise<string>;
   store: Store;
   /** Everything that was logged, at debug level. */
   logs: () => string;
@@ -61,7 +64,8 @@ export async function testApp({
     demoUsers: new Map([['alice', await passwordHash]]),
     onFault: (variable, err) => log.error({ err }, variable),
   });
-  const app = await buildApp({ config, store: opened, credentials, log, now, randomBytes });
+  const metrics = createMetrics();
+  const app = await buildApp({ config, store: opened, credentials, log, metrics, now, randomBytes });
   await app.ready();
 
   const token = async () => {
@@ -74,6 +78,7 @@ export async function testApp({
   };
   const result: TestApp = {
     app,
+    metrics: () => metrics.text(),
     store: opened,
     logs: () => lines.join(''),
     decisions: () => lines.map((line) => JSON.parse(line)).filter((line) => 'decision' in line),

@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigFault, readConfig } from '../../src/config.ts';
+import { variables } from '../../src/variables.ts';
 
 const secret = 's'.repeat(32);
 const shared = { REDIS_URL: 'redis://127.0.0.1', JWT_SECRET: secret, USERS_FILE: '/users' };
@@ -128,3 +129,12 @@ function rsaKey(): string {
 function pem({ privateKey }: { privateKey: import('node:crypto').KeyObject }): string {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
+
+test('.env.example lists every variable with its default and its meaning', () => {
+  const example = readFileSync('.env.example', 'utf8');
+  for (const [name, { description, default: fallback = '' }] of Object.entries(variables as Described)) {
+    expect(example).toContain(`\n# ${description}\n#${name}=${fallback}\n`);
+  }
+});
+
+type Described = Record<string, { description?: string; default?: unknown }>;
