@@ -9,7 +9,7 @@ FROM node:24-slim
 ENV NODE_ENV=production HOST=0.0.0.0
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
-COPY package.json LICENSE ./
+COPY package.json openapi.yaml LICENSE ./
 COPY deploy/first-start.sh deploy/
 COPY src src
 # A fresh volume takes over the owner of the folder that it is mounted on.

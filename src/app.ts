@@ -6,9 +6,10 @@ import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
 import { recordDecisions } from './decisions.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
-import { documentRoutes, jwksRoute, registerOpenApi } from './http/documents.ts';
+import { documentRoutes, jwksRoute } from './http/documents.ts';
 import { registerLimits } from './http/limits.ts';
 import { loginRoute } from './http/login.ts';
+import { collectOpenApi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { passwordLogin } from './http/password-login.ts';
 import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
@@ -32,18 +33,13 @@ export interface AppDeps {
   /** Milliseconds since the epoch. */
   now: () => number;
   randomBytes: RandomBytes;
+  /** Collects the OpenAPI document from the routes, instead of serving the one that was collected. */
+  collectRoutes?: boolean;
 }
 
 /** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
-export async function buildApp({
-  config,
-  store,
-  credentials,
-  log,
-  metrics,
-  now,
-  randomBytes,
-}: AppDeps): Promise<App> {
+export async function buildApp(deps: AppDeps): Promise<App> {
+  const { config, store, credentials, log, metrics, now, randomBytes, collectRoutes = false } = deps;
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -85,7 +81,7 @@ export async function buildApp({
       exposedHeaders: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
     });
   }
-  await registerOpenApi(app);
+  if (collectRoutes) await collectOpenApi(app);
   operationsRoutes(app, { store });
 
   if (config.TIERS.has('http')) {
@@ -108,7 +104,7 @@ export async function buildApp({
       wsPath: config.WS_PATH[0] ?? '/ws',
     });
     jwksRoute(app, credentials.jwks);
-    await documentRoutes(app);
+    if (!collectRoutes) await documentRoutes(app);
   }
 
   if (config.TIERS.has('ws')) {

@@ -35,15 +35,12 @@ export interface TestAppOptions {
   /** Milliseconds. */
   now?: () => number;
   fetch?: typeof fetch;
+  collectRoutes?: boolean;
 }
 
 /** The whole application on the embedded store, or another, with the user `alice`. */
-export async function testApp({
-  env = {},
-  store,
-  now = Date.now,
-  fetch = globalThis.fetch,
-}: TestAppOptions = {}) {
+export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const { env = {}, store, now = Date.now, fetch = globalThis.fetch, collectRoutes = false } = options;
   const lines: string[] = [];
   const log = createLogger(
     'debug',
@@ -65,7 +62,8 @@ export async function testApp({
     onFault: (variable, err) => log.error({ err }, variable),
   });
   const metrics = createMetrics();
-  const app = await buildApp({ config, store: opened, credentials, log, metrics, now, randomBytes });
+  const deps = { config, store: opened, credentials, log, metrics, now, randomBytes, collectRoutes };
+  const app = await buildApp(deps);
   await app.ready();
 
   const token = async () => {
@@ -76,7 +74,7 @@ export async function testApp({
     });
     return answer.json().token as string;
   };
-  const result: TestApp = {
+  return {
     app,
     metrics: () => metrics.text(),
     store: opened,
@@ -93,5 +91,4 @@ export async function testApp({
       if (!store) await opened.close();
     },
   };
-  return result;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { refusals } from '../../../src/errors.ts';
 import { type TestApp, testApp } from '../../support/app.ts';
+import { openApiDocument } from '../../support/openapi-document.ts';
 
 describe('what the service says of itself', () => {
   let broker: TestApp;
@@ -10,10 +11,11 @@ describe('what the service says of itself', () => {
   });
   afterAll(() => broker.close());
 
-  test('openapi.yaml is what the routes say', async () => {
+  test('openapi.yaml is what the routes say, and what is served', async () => {
     const { body, headers } = await broker.app.inject('/openapi.yaml');
     expect(headers['content-type']).toContain('application/yaml');
-    expect(readFileSync('openapi.yaml', 'utf8')).toBe(body);
+    expect(body).toBe(readFileSync('openapi.yaml', 'utf8'));
+    expect(body).toBe(await openApiDocument());
   });
 
   test('openapi.yaml lists every error code', () => {
