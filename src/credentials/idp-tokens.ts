@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { BrokerError } from '../errors.ts';
 import type { Verifier } from './caller.ts';
@@ -18,6 +19,9 @@ const algorithms = [
   'Ed25519',
 ];
 
+/** Milliseconds between two look-ups of the keys. */
+const cooldownMs = 1000;
+
 export interface IdpOptions {
   jwksUrl: string;
   issuer: string;
@@ -33,12 +37,19 @@ export interface IdpOptions {
  */
 export function idpTokenVerifier({ jwksUrl, issuer, audience, now, fetch }: IdpOptions): Verifier {
   const remote = createRemoteJWKSet(new URL(jwksUrl), {
-    cooldownDuration: 1000,
+    cooldownDuration: cooldownMs,
     timeoutDuration: 3000,
     [customFetch]: fetch,
   });
+  // A key that was published since the last look-up is not refused while the next one may not be made yet, but waited for.
+  const lookUp = (...key: Parameters<typeof remote>) =>
+    remote(...key).catch(async (error: unknown) => {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || !remote.coolingDown) throw error;
+      await sleep(cooldownMs);
+      return remote(...key);
+    });
   const keys: JWTVerifyGetKey = (header, token) =>
-    remote(header, token).catch((error: unknown) => {
+    lookUp(header, token).catch((error: unknown) => {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
         throw error;
       throw new BrokerError('idp_unavailable', { reason: 'jwks_unreachable', cause: error });

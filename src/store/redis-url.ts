@@ -56,7 +56,7 @@ export function parseRedisUrl(url: string): RedisAddress {
 }
 
 function nodeOf(text: string, mode: RedisAddress['mode']): RedisNode {
-  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^:[\]\s]+))(?::(?<port>\d+))?$/.exec(text)?.groups;
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^:[\]\s@]+))(?::(?<port>\d+))?$/.exec(text)?.groups;
   const port = Number(match?.['port'] ?? (mode === 'sentinel' ? 26_379 : 6379));
   const host = match?.['v6'] ?? match?.['host'];
   if (host === undefined || port > 65_535) throw new Error('holds something that is not host:port');

@@ -24,6 +24,7 @@ export function readHandshake(
   queried: readonly string[],
   rooms: readonly string[],
 ): Handshake {
+  if (!headers.host) throw malformed('Host is missing');
   if (headers['sec-websocket-version'] !== '13')
     throw new BrokerError('upgrade_required', { reason: 'version' });
   if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')) {

@@ -41,10 +41,8 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
   app.decorateRequest('admission', null);
   await app.register(websocket, {
     options: { maxPayload, handleProtocols: selectProtocol },
-    errorHandler: (error, socket, request) => {
-      request.log.debug({ err: error }, 'socket error');
-      socket.terminate();
-    },
+    // `ws` has said why in a close frame, and drops the socket by itself: ending it here would lose the frame.
+    errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'socket error'),
     preClose: (done) => {
       // Refuse new connections now, so that a balancer tries elsewhere: while it drains, Fastify would answer for itself.
       app.server.close();

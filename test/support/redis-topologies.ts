@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
@@ -135,7 +135,14 @@ async function startSentinel(primaryPort: number): Promise<RedisServer> {
       'sentinel failover-timeout tickets 6000',
     ].join('\n'),
   );
-  return startRedisServer([], [config, '--sentinel']);
+  const sentinel = await startRedisServer([], [config, '--sentinel']);
+  return {
+    ...sentinel,
+    async dispose() {
+      await sentinel.dispose();
+      await rm(dirname(config), { recursive: true, force: true });
+    },
+  };
 }
 
 export interface ClusterTopology extends Topology {

@@ -21,7 +21,11 @@ function setUp(options: Partial<GateOptions> = {}) {
     bindIp: 'off',
     ...options,
   });
-  const headers = { 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+  const headers = {
+    host: 'chat.example',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  };
   const knock = (over: Partial<Knock> & { tickets?: readonly string[] } = {}) =>
     gate({
       tickets: [],
@@ -67,6 +71,7 @@ describe('the gate', () => {
   });
 
   test.each([
+    ['no host', { host: undefined }, 'invalid_request'],
     ['no version', { 'sec-websocket-version': undefined }, 'upgrade_required'],
     ['version 12', { 'sec-websocket-version': '12' }, 'upgrade_required'],
     ['no key', { 'sec-websocket-key': undefined }, 'invalid_request'],
