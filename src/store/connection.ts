@@ -1,6 +1,6 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { BrokerError } from '../errors.ts';
+import { Cluster, Redis, type RedisOptions, SentinelConnector } from 'ioredis';
+import { reasonOf, translated } from './driver-errors.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 import { countedScript, countScript, mintScript, redeemScript, revokeScript } from './scripts.ts';
 
@@ -24,6 +24,8 @@ export interface RedisConnection {
   run(script: ScriptName, key: string, ...args: (string | number)[]): Promise<unknown[]>;
   /** The text of `INFO`, from every primary. Rejects as `run` does. */
   info(): Promise<string[]>;
+  /** Tries what only a slot that is on the move asks for. Rejects as `run` does. */
+  ask(): Promise<void>;
   /** Looks again for the primary: the one that we talk to is none any more. */
   relocate(): void;
   close(): Promise<void>;
@@ -53,9 +55,28 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
     if (state !== next && !closed) onState?.(next, reason);
     state = next;
   };
-  client.on('ready', () => tell('connected'));
+  client.on('ready', async () => {
+    // A cluster's nodes are connected to one by one, and until then refuse all calls but the first.
+    if (client instanceof Cluster)
+      await Promise.allSettled(client.nodes('master').map((node) => node.info()));
+    if (client.status === 'ready') tell('connected');
+  });
   client.on('close', () => tell('disconnected'));
-  client.on('error', (error) => tell('disconnected', reasonOf(error)));
+  client.on('error', (error) => {
+    tell('disconnected', reasonOf(error));
+    // ioredis would go on in database 0, where nobody looks for our tickets.
+    if (error.command?.name === 'select' && client instanceof Redis) client.disconnect(true);
+  });
+  client.on('+node', (node: Redis) => {
+    if (!node.options.readOnly) node.connect().catch(() => {});
+    // ioredis leaves this promise to itself: its rejection would end the process.
+    const { asking } = node;
+    node.asking = (...args: []) => {
+      const answer = asking.apply(node, args);
+      answer.catch(() => {});
+      return answer;
+    };
+  });
   // ioredis gives up for good when a failover is announced while it is looking for the primary.
   client.on('end', () => {
     if (!closed) setTimeout(() => client.connect().catch(() => {}), reconnectDelay(1));
@@ -70,6 +91,11 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
     info() {
       const nodes = client instanceof Cluster ? client.nodes('master') : [client];
       return translated(() => Promise.all(nodes.map((node) => node.info())));
+    },
+    async ask() {
+      if (client instanceof Cluster) {
+        await translated(() => Promise.all(client.nodes('master').map((node) => node.asking())));
+      }
     },
     relocate() {
       if (client instanceof Cluster) client.refreshSlotsCache();
@@ -90,9 +116,12 @@ function single(address: RedisAddress, tls: RedisTls | undefined, commandTimeout
   const where: SingleOptions =
     mode === 'sentinel'
       ? {
+          Connector: QuietSentinelConnector,
           sentinels: [...nodes],
           name,
           failoverDetector: true,
+          ...(address.sentinelUsername !== undefined && { sentinelUsername: address.sentinelUsername }),
+          ...(address.sentinelPassword !== undefined && { sentinelPassword: address.sentinelPassword }),
           sentinelCommandTimeout: commandTimeout,
           sentinelRetryStrategy: reconnectDelay,
           sentinelReconnectStrategy: reconnectDelay,
@@ -108,6 +137,16 @@ function single(address: RedisAddress, tls: RedisTls | undefined, commandTimeout
     retryStrategy: reconnectDelay,
   };
   return new Redis(options);
+}
+
+/** ioredis prints what goes wrong on connections that nobody listens to, such as its own to the sentinels. */
+class QuietSentinelConnector extends SentinelConnector {
+  constructor(options: unknown) {
+    super(options as ConstructorParameters<typeof SentinelConnector>[0]);
+    const connectTo = Reflect.get(this, 'connectToSentinel') as (...args: unknown[]) => Redis;
+    const quietly = (...args: unknown[]) => connectTo.apply(this, args).on('error', () => {});
+    Reflect.set(this, 'connectToSentinel', quietly);
+  }
 }
 
 function cluster(address: RedisAddress, tls: RedisTls | undefined, commandTimeout: number): Cluster {
@@ -126,7 +165,7 @@ function cluster(address: RedisAddress, tls: RedisTls | undefined, commandTimeou
 }
 
 function nodeOptions(
-  { tls, username, password }: RedisAddress,
+  { mode, tls, username, password }: RedisAddress,
   files: RedisTls = {},
   commandTimeout: number,
 ) {
@@ -139,6 +178,9 @@ function nodeOptions(
     // A connection on which nothing comes back is dropped, so that the next attempt finds the primary of then.
     socketTimeout: commandTimeout,
     maxRetriesPerRequest: 0,
+    // It prints where INFO is refused; a server that is still loading says so itself.
+    enableReadyCheck: mode === 'sentinel',
+    disableClientInfo: true,
     autoResendUnfulfilledCommands: false,
     connectionName: 'ticket-broker',
   } satisfies RedisOptions;
@@ -151,26 +193,4 @@ const commandName = (script: string) => `wst_${script}`;
 function scriptCommands() {
   const entries = Object.entries(scripts).map(([name, lua]) => [commandName(name), { lua, numberOfKeys: 1 }]);
   return Object.fromEntries(entries);
-}
-
-// A driver's error carries the command with its arguments, and a server's may quote them: only its kind goes on.
-async function translated<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw new BrokerError('store_unavailable', { reason: `store: ${reasonOf(error)}` });
-  }
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown';
-  const { code } = error as NodeJS.ErrnoException;
-  if (code) return code;
-  if (error.message === 'Command timed out') return 'timeout';
-  if (error.message.includes('enableOfflineQueue')) return 'not connected';
-  if (error.name === 'MaxRetriesPerRequestError' || error.message === 'Connection is closed.')
-    return 'connection lost';
-  if (/^NOPERM|executing the script can't/.test(error.message)) return 'NOPERM';
-  const serverCode = error.name === 'ReplyError' && /^[A-Z]+(?= )/.exec(error.message);
-  return serverCode ? serverCode[0] : error.name;
 }

@@ -14,14 +14,17 @@ export interface RedisAddress {
   db: number;
   username: string | undefined;
   password: string | undefined;
+  /** What the sentinels themselves ask for. */
+  sentinelUsername: string | undefined;
+  sentinelPassword: string | undefined;
 }
 
 const form =
-  /^redis(?<tls>s)?(?:\+(?<mode>sentinel|cluster))?:\/\/(?:(?<username>[^:@/]*)(?::(?<password>[^@/]*))?@)?(?<hosts>[^/?#]+)(?:\/(?<path>[^?#]*))?$/;
+  /^redis(?<tls>s)?(?:\+(?<mode>sentinel|cluster))?:\/\/(?:(?<username>[^:@/]*)(?::(?<password>[^@/]*))?@)?(?<hosts>[^/?#]+)(?:\/(?<path>[^?#]*))?(?:\?(?<query>[^#]*))?$/;
 
 /**
  * Reads `redis://`, `redis+sentinel://h1:p,h2:p/<name>[/db]` and `redis+cluster://h1:p,h2:p`, each with `rediss` for TLS.
- * Not for `new URL()`, which knows no list of hosts. User name and password are percent-encoded.
+ * Sentinels that want a password: `?sentinelUsername=…&sentinelPassword=…`. Not for `new URL()`, which knows no list of hosts. User name and password are percent-encoded.
  *
  * @throws Error saying what is wrong, without quoting the URL
  */
@@ -44,6 +47,11 @@ export function parseRedisUrl(url: string): RedisAddress {
   const [db = '0', ...rest] = path;
   if (!/^\d+$/.test(db) || rest.length > 0) throw new Error('must end in a database number');
 
+  const query = new URLSearchParams(groups['query'] ?? '');
+  const known = mode === 'sentinel' ? ['sentinelUsername', 'sentinelPassword'] : [];
+  if ([...query.keys()].some((key) => !known.includes(key)))
+    throw new Error('holds a parameter that is not known');
+
   return {
     mode,
     tls: groups['tls'] !== undefined,
@@ -52,11 +60,13 @@ export function parseRedisUrl(url: string): RedisAddress {
     db: Number(db),
     username: decoded(groups['username']),
     password: decoded(groups['password']),
+    sentinelUsername: query.get('sentinelUsername') ?? undefined,
+    sentinelPassword: query.get('sentinelPassword') ?? undefined,
   };
 }
 
 function nodeOf(text: string, mode: RedisAddress['mode']): RedisNode {
-  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^:[\]\s@]+))(?::(?<port>\d+))?$/.exec(text)?.groups;
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^:@[\]\s]+))(?::(?<port>\d+))?$/.exec(text)?.groups;
   const port = Number(match?.['port'] ?? (mode === 'sentinel' ? 26_379 : 6379));
   const host = match?.['v6'] ?? match?.['host'];
   if (host === undefined || port > 65_535) throw new Error('holds something that is not host:port');

@@ -32,6 +32,7 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
   const tenures = new Map<string, string>();
   const shardOf = (id: string) => (connection.sharded ? id.charAt(0) : '');
   let fault: string | undefined;
+  let tested = false;
   let testing: Promise<void> | undefined;
 
   // `{h}` is a Cluster hash tag: what belongs to one ticket stays in one slot.
@@ -63,8 +64,9 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
       const found = await faultOfRedis(connection, store);
       if (found !== fault) onFault(found);
       fault = found;
+      tested = true;
     } catch (error) {
-      // Whether it can be reached is for the calls to find out, and the next connection is tested again.
+      // Whether it can be reached is for the calls to find out; `check` asks for another test.
       if (!(error instanceof BrokerError)) throw error;
     }
   };
@@ -99,7 +101,7 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     },
 
     async check() {
-      if (fault !== undefined) await store.selfTest();
+      if (!tested || fault !== undefined) await store.selfTest();
       if (fault !== undefined) throw new BrokerError('store_unavailable', { description: fault });
       // Only reads: the redemption of nothing. The primary is there, and runs scripts.
       await store.redeem(ticketId(newTicket(randomBytes)), { sessionId: '' });

@@ -17,7 +17,7 @@ export async function faultOfRedis(connection: RedisConnection, store: Store): P
     const fault = faultIn(info);
     if (fault) return fault;
   }
-  if ((await liveOnce(store).catch(unlessRefused)) === 'refused') {
+  if ((await Promise.all([liveOnce(store), connection.ask()]).catch(unlessRefused)) === 'refused') {
     return 'The Redis user may not run our scripts or a command in them: grant what docs/guarantees.md lists.';
   }
   return undefined;
@@ -53,7 +53,7 @@ async function liveOnce(store: Store): Promise<void> {
   }
   await store.redeem(id, { sessionId: 'self-test' });
   await store.revoke(id, 'holder');
-  await store.count('self-test', 1000);
+  await store.count(`self-test:${id}`, 1000);
 }
 
 function unlessRefused(error: unknown): 'refused' {

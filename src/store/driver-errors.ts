@@ -1,0 +1,27 @@
+import { BrokerError } from '../errors.ts';
+
+/** Makes every failure of a call to Redis a `store_unavailable`, with a reason that names its kind and nothing more. */
+export async function translated<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw new BrokerError('store_unavailable', { reason: `store: ${reasonOf(error)}` });
+  }
+}
+
+/**
+ * The kind of a driver's or a server's error. Nothing else of it may go on: it carries the command with its arguments, or quotes
+ * them.
+ */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  const { code } = error as NodeJS.ErrnoException;
+  if (code) return code;
+  if (error.message === 'Command timed out') return 'timeout';
+  if (error.message.includes('enableOfflineQueue')) return 'not connected';
+  if (error.name === 'MaxRetriesPerRequestError' || error.message === 'Connection is closed.')
+    return 'connection lost';
+  if (/^NOPERM|executing the script can't/.test(error.message)) return 'NOPERM';
+  const serverCode = error.name === 'ReplyError' && /^[A-Z]+(?= )/.exec(error.message);
+  return serverCode ? serverCode[0] : error.name;
+}
