@@ -71,7 +71,7 @@ describe('parseRedisUrl', () => {
     ['http://secret-host', notRedis],
     ['redis+proxy://secret-host', notRedis],
     ['redis://', notRedis],
-    ['redis://secret-host/0?db=1', notRedis],
+    ['redis://secret-host/0?db=1', 'holds a parameter that is not known'],
     ['redis://user:secret@', 'holds something that is not host:port'],
     // A password that was not encoded: the rest of it must not become the host's name.
     ['redis://user:sec@ret@cache', 'holds something that is not host:port'],
