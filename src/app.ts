@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
 import { recordDecisions } from './decisions.ts';
+import { authenticator } from './http/authenticate.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
 import { registerLimits } from './http/limits.ts';
@@ -13,11 +14,16 @@ import { collectOpenApi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { passwordLogin } from './http/password-login.ts';
 import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
+import { revocationRoutes } from './http/revocations.ts';
+import { sessionRoutes } from './http/sessions.ts';
 import { ticketRoutes } from './http/tickets.ts';
 import { tokenRoute } from './http/token.ts';
 import type { App } from './http/type-provider.ts';
 import type { Metrics } from './metrics.ts';
+import type { Feed } from './revocations/feed.ts';
+import { revoker } from './revocations/revoke.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
+import type { Registry } from './sessions/registry.ts';
 import type { Store } from './store/store.ts';
 import { attemptLimit } from './tickets/attempts.ts';
 import type { RandomBytes } from './tickets/ticket.ts';
@@ -27,6 +33,10 @@ import { gateRoutes } from './ws/routes.ts';
 export interface AppDeps {
   config: Config;
   store: Store;
+  feed: Feed;
+  registry: Registry;
+  /** The name of this process in the registry. */
+  node: string;
   credentials: Credentials;
   log: Logger;
   metrics: Metrics;
@@ -39,7 +49,8 @@ export interface AppDeps {
 
 /** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
 export async function buildApp(deps: AppDeps): Promise<App> {
-  const { config, store, credentials, log, metrics, now, randomBytes, collectRoutes = false } = deps;
+  const { config, store, feed, registry, node, credentials, log, metrics, now, randomBytes } = deps;
+  const { collectRoutes = false } = deps;
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -82,15 +93,17 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     });
   }
   if (collectRoutes) await collectOpenApi(app);
-  operationsRoutes(app, { store });
+  operationsRoutes(app, { store, feed });
+  const revoke = revoker({ store, feed, registry, now });
 
   if (config.TIERS.has('http')) {
     await registerLimits(app, { store, window: config.ATTEMPT_WINDOW });
+    const authenticate = authenticator(credentials, feed);
     const login = passwordLogin(app, { credentials, decide, loginLimit: config.LOGIN_LIMIT });
     loginRoute(app, login);
     await app.register(tokenRoute, { login });
     ticketRoutes(app, {
-      credentials,
+      authenticate,
       decide,
       store,
       now,
@@ -103,6 +116,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       publicWsUrl: config.PUBLIC_WS_URL,
       wsPath: config.WS_PATH[0] ?? '/ws',
     });
+    revocationRoutes(app, { authenticate, decide, revoke, feed, now });
+    sessionRoutes(app, { authenticate, decide, revoke, registry, now });
     jwksRoute(app, credentials.jwks);
     if (!collectRoutes) await documentRoutes(app);
   }
@@ -115,19 +130,34 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       counting: config.ATTEMPT_COUNT,
       patienceMs: config.HANDSHAKE_TIMEOUT * 1000,
     });
+    const gate = createGate({
+      store,
+      now,
+      randomBytes,
+      sessionTtl: config.SESSION_TTL,
+      attempt,
+      allowedOrigins: config.allowedOrigins,
+      audience: config.WS_AUDIENCE,
+      bindIp: config.BIND_IP,
+      feed,
+    });
+    const sockets = liveSockets({
+      now,
+      log,
+      metrics,
+      feed,
+      registry,
+      node,
+      refresh: gate.refresh,
+      maxPerSubject: config.MAX_SESSIONS_PER_SUB,
+      async endSessions(sessions) {
+        for (const { session_id } of sessions) await revoke({ session_id }, 'too many sessions');
+      },
+    });
     await gateRoutes(app, {
       decide,
-      gate: createGate({
-        store,
-        now,
-        randomBytes,
-        sessionTtl: config.SESSION_TTL,
-        attempt,
-        allowedOrigins: config.allowedOrigins,
-        audience: config.WS_AUDIENCE,
-        bindIp: config.BIND_IP,
-      }),
-      sockets: liveSockets({ now, log, metrics }),
+      gate,
+      sockets,
       paths: config.WS_PATH,
       reject: config.WS_REJECT,
       maxConnections: config.MAX_CONNECTIONS,

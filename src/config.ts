@@ -191,3 +191,12 @@ function faultOf(check: () => unknown): string | undefined {
     return (error as Error).message;
   }
 }
+
+/**
+ * Milliseconds that a revocation can matter: as long as anything that was issued before it can still be valid. An identity
+ * provider's tokens are taken to last a day at most.
+ */
+export function retentionOf(config: Config): number {
+  const { SESSION_TTL, ACCESS_TOKEN_TTL, TICKET_TTL_MAX, JWKS_URL } = config;
+  return Math.max(SESSION_TTL, ACCESS_TOKEN_TTL, JWKS_URL ? 86_400 : 0) * 1000 + TICKET_TTL_MAX * 1000;
+}

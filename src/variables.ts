@@ -85,6 +85,12 @@ export const variables = {
   MINT_LIMIT: seconds(600, 0, 1_000_000, 'tickets per address, and per subject, a window; 0 = off'),
   TRUST_PROXY: Type.Optional(text('CIDRs whose X-Forwarded-* headers are believed, comma-separated')),
   ALLOWED_ORIGINS: Type.Optional(text('browser origins, comma-separated, or *; unset: the same host')),
+  MAX_SESSIONS_PER_SUB: seconds(
+    0,
+    0,
+    1_000_000,
+    'live sessions a subject may have, over all nodes: the oldest is closed; 0 = no limit',
+  ),
   MAX_CONNECTIONS: seconds(0, 0, 10_000_000, 'sockets this process holds at most; 0 = no limit'),
   HANDSHAKE_TIMEOUT: seconds(5, 1, 300, 'seconds a client has to send its request'),
   WS_REJECT: choice(['http', 'close'], 'http', 'refuse with an HTTP status, or open and close with a code'),

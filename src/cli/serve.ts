@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
 import { buildApp } from '../app.ts';
-import { ConfigFault, readConfig } from '../config.ts';
+import { ConfigFault, readConfig, retentionOf } from '../config.ts';
 import { openCredentials } from '../credentials/open.ts';
 import { serveMetrics } from '../http/metrics-server.ts';
 import { createLogger } from '../logger.ts';
@@ -34,16 +35,20 @@ async function serve(): Promise<void> {
   }).catch((error: Error) => {
     throw new ConfigFault([`a credentials file cannot be used: ${error.message}`]);
   });
-  const store = openStore({
+  const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
+  const opened = openStore({
     url: config.REDIS_URL,
     tls: config.redisTls,
     prefix: config.KEY_PREFIX,
     commandTimeout: config.REDIS_COMMAND_TIMEOUT,
+    node,
+    sessionTtl: config.SESSION_TTL,
+    retention: retentionOf(config),
     now,
     log,
   });
   const metrics = createMetrics();
-  const app = await buildApp({ config, store, credentials, log, metrics, now, randomBytes });
+  const app = await buildApp({ config, ...opened, node, credentials, log, metrics, now, randomBytes });
 
   const { METRICS_PORT } = config;
   const stopMetrics =
@@ -53,7 +58,7 @@ async function serve(): Promise<void> {
     if (err) log.fatal({ err }, 'stopping after an unexpected error');
     else log.info({ signal }, 'stopping');
     await app.close();
-    await store.close();
+    await opened.close();
     await stopMetrics?.();
   });
 

@@ -25,6 +25,8 @@ export async function collectOpenApi(app: App): Promise<void> {
         { name: 'tokens', description: 'A credential for a token.' },
         { name: 'tickets', description: 'A token for a ticket.' },
         { name: 'socket', description: 'A ticket for a socket.' },
+        { name: 'revocation', description: 'Taken back, on all nodes.' },
+        { name: 'sessions', description: 'Who is connected where.' },
         { name: 'operations', description: 'For load balancers and operators.' },
       ],
       components: {

@@ -128,6 +128,63 @@ export const RevokeTicketRequest = Type.Object(
   { ...strict, title: 'RevokeTicketRequest' },
 );
 
+const SessionId = Type.String({
+  pattern: '^[A-Za-z0-9_-]{22}$',
+  description: 'As the welcome message told.',
+});
+
+export const RevocationRequest = Type.Object(
+  {
+    sub: Type.Optional(Name),
+    issued_before: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        description: 'NumericDate, fractions allowed; default: now. With `sub` only.',
+      }),
+    ),
+    session_id: Type.Optional(SessionId),
+    ticket_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })),
+    reason: Type.Optional(Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,100}$' })),
+  },
+  { ...strict, title: 'RevocationRequest' },
+);
+
+export const RevocationAnswer = Type.Object(
+  {
+    id: Type.String({ description: 'Its place in the feed.' }),
+    sessions: Type.Integer({ description: 'Live sessions that it reaches.' }),
+  },
+  { title: 'RevocationAnswer' },
+);
+
+export const SessionPath = Type.Object({ session_id: SessionId });
+
+export const SessionsQuery = Type.Object({
+  sub: Type.Optional(Name),
+  cursor: Type.Optional(Type.String({ maxLength: 512, description: 'From the page before.' })),
+});
+
+export const SessionPage = Type.Object(
+  {
+    sessions: Type.Array(
+      Type.Object({
+        session_id: SessionId,
+        sub: Type.String(),
+        username: Type.String(),
+        node: Type.String({ description: 'The process that holds the socket.' }),
+        ip: Type.String(),
+        since: Type.Number({ description: 'Unix seconds.' }),
+        exp: Type.Number({ description: 'Unix seconds.' }),
+        via: Type.String({ description: 'How it came in.' }),
+      }),
+    ),
+    cursor: Type.Optional(
+      Type.String({ description: 'Where the next page begins; absent on the last one.' }),
+    ),
+  },
+  { title: 'SessionPage' },
+);
+
 export const Empty = Type.Object({}, { ...strict, title: 'Empty' });
 
 export const NoContent = Type.Null({ description: 'Done.' });

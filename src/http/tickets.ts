@@ -1,13 +1,13 @@
 import type { Static } from 'typebox';
 import { type BindIp, boundTo, canonicalAddress, countedAs } from '../address.ts';
 import { type Caller, requireScope, type Service, type User } from '../credentials/caller.ts';
-import type { Credentials } from '../credentials/open.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { Revoker, Store } from '../store/store.ts';
 import { mint } from '../tickets/mint.ts';
 import type { Json, TicketRecord } from '../tickets/record.ts';
 import { isTicket, type RandomBytes, ticketId } from '../tickets/ticket.ts';
+import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
 import {
@@ -22,7 +22,7 @@ import {
 import type { App } from './type-provider.ts';
 
 export interface TicketRoutesOptions {
-  credentials: Credentials;
+  authenticate: Authenticate;
   decide: Decide;
   store: Store;
   /** Milliseconds since the epoch. */
@@ -44,7 +44,7 @@ const contextLimit = 2048;
 /** `/tickets`: minted by whoever may, taken back by whoever owns, minted or holds them. */
 export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
   const {
-    credentials,
+    authenticate,
     decide,
     store,
     now,
@@ -73,6 +73,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
           201: MintAnswer,
           ...refusalsOf(
             'invalid_token',
+            'token_revoked',
             'insufficient_scope',
             'room_forbidden',
             'payload_too_large',
@@ -90,7 +91,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     async (request, reply) => {
       const address = clientAddress(request);
       return decide(request.log, { decision: 'mint', ip: address }, async (facts) => {
-        const caller = await credentials.authenticate(request.headers.authorization);
+        const caller = await authenticate(request);
         Object.assign(facts, nameOf(caller));
         const record = recordFor(caller, request.body);
         facts.sub = record.sub;
@@ -124,7 +125,13 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         params: TicketPath,
         response: {
           204: NoContent,
-          ...refusalsOf('invalid_token', 'not_found', 'store_unavailable', 'idp_unavailable'),
+          ...refusalsOf(
+            'invalid_token',
+            'token_revoked',
+            'not_found',
+            'store_unavailable',
+            'idp_unavailable',
+          ),
         },
       },
     },
@@ -132,7 +139,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
       const { ticket_id } = request.params;
       const facts: Facts = { decision: 'revoke', ip: clientAddress(request), ticket_id };
       return decide(request.log, facts, async () => {
-        const caller = await credentials.authenticate(request.headers.authorization);
+        const caller = await authenticate(request);
         Object.assign(facts, nameOf(caller));
         const { outcome } = await store.revoke(ticket_id, revokerOf(caller));
         if (outcome === 'forbidden') throw new BrokerError('not_found', { reason: outcome });

@@ -1,95 +1,192 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import { BrokerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Feed } from '../revocations/feed.ts';
+import { type Revocation, reaches } from '../revocations/revocation.ts';
 import { closeCodes } from './close-codes.ts';
+import { type Deadline, deadline } from './deadline.ts';
+import { drain } from './drain.ts';
+import type { ListedSession, Registry } from './registry.ts';
 import type { Session } from './session.ts';
+
+/** Where an admitted connection came from. */
+export interface Peer {
+  ip: string;
+  origin: string | undefined;
+  via: string;
+}
+
+/** Redeems a ticket that arrived on an open socket. @throws BrokerError as the gate does */
+export type Refresh = (ticket: string, peer: Peer) => Promise<Session>;
 
 export interface LiveSocketsOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
   log: Logger;
   metrics: Pick<Metrics, 'socketOpened' | 'socketClosed'>;
+  feed: Feed;
+  registry: Registry;
+  /** The name of this process in the registry. */
+  node: string;
+  refresh: Refresh;
+  /** Ends the oldest sessions of a subject that has more than `max`; 0 = no limit. */
+  maxPerSubject: number;
+  endSessions: (sessions: readonly ListedSession[]) => Promise<void>;
   /** Milliseconds between pings; a peer that has not answered one by the next is dropped. */
   pingInterval?: number;
 }
 
 export interface LiveSockets {
   /** Takes over a socket that has just been opened, until it closes. */
-  add(socket: WebSocket, session: Session): void;
-  /** Asks every peer to come back elsewhere, and drops those that are still there after `timeout` milliseconds. */
+  add(socket: WebSocket, session: Session, peer: Peer): void;
+  /** Sends every peer elsewhere within `timeout` milliseconds, a few at a time. */
   closeAll(timeout: number): Promise<void>;
 }
 
-/** The admitted sockets of this process: welcomed, kept alive, ended in time. */
-export function liveSockets({ now, log, metrics, pingInterval = 30_000 }: LiveSocketsOptions): LiveSockets {
-  const sockets = new Set<WebSocket>();
+interface Live {
+  session: Session;
+  readonly peer: Peer;
+  readonly since: number;
+  readonly end: Deadline;
+}
+
+const warnBefore = 60_000;
+
+/** The admitted sockets of this process: welcomed, kept alive, listed, refreshed, and ended when their time has come. */
+export function liveSockets(options: LiveSocketsOptions): LiveSockets {
+  const { now, log, metrics, feed, registry, node, refresh, maxPerSubject, endSessions } = options;
+  const live = new Map<WebSocket, Live>();
   const silent = new WeakSet<WebSocket>();
 
   const pinger = setInterval(() => {
-    for (const socket of sockets) {
+    for (const socket of live.keys()) {
       if (silent.has(socket)) socket.terminate();
       else {
         silent.add(socket);
         socket.ping();
       }
     }
-  }, pingInterval).unref();
+  }, options.pingInterval ?? 30_000).unref();
+
+  const revoke = (socket: WebSocket, { session, peer }: Live, { rid, reason }: Revocation) => {
+    const { session_id, ticket_id, record } = session;
+    log.info({ session_id, ticket_id, sub: record.sub, ip: peer.ip, rid, reason }, 'session revoked');
+    socket.close(closeCodes.revoked, reason ?? 'revoked');
+  };
+  const unfollow = feed.follow(({ revocation }) => {
+    for (const [socket, held] of live)
+      if (reaches(revocation, revocable(held.session))) revoke(socket, held, revocation);
+  });
+
+  const list = async ({ session, peer, since }: Live) => {
+    const { session_id, record } = session;
+    const { sub, username, auth_time } = record;
+    const exp = Math.floor(session.deadline / 1000);
+    const listed = { session_id, sub, username, node, ip: peer.ip, since, exp, auth_time, via: peer.via };
+    const all = await registry.add(listed);
+    if (maxPerSubject > 0 && all.length > maxPerSubject)
+      await endSessions(all.slice(0, all.length - maxPerSubject));
+  };
+  // What could not be listed now is listed with the node's next lease.
+  const enlist = (held: Live) =>
+    void list(held).catch((err) => log.warn({ err }, 'a session is not listed yet'));
+
+  /** Moves the deadline on with a fresh ticket of the same subject. */
+  const refreshed = async (socket: WebSocket, held: Live, ticket: string) => {
+    try {
+      const { record, ticket_id, deadline: end } = await refresh(ticket, held.peer);
+      if (record.sub !== held.session.record.sub) {
+        socket.close(closeCodes.policy, 'another subject');
+        return;
+      }
+      held.session = { session_id: held.session.session_id, ticket_id, record, deadline: end };
+      held.end.moveTo(end);
+      enlist(held);
+      send(socket, { type: 'session.refreshed', expires_in: Math.floor((end - now()) / 1000) });
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      send(socket, { type: 'error', error: error.code, error_description: error.message });
+    }
+  };
+
+  const receive = (socket: WebSocket, held: Live, text: string) => {
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      socket.close(closeCodes.notJson, 'not JSON');
+      return;
+    }
+    if (!isObject(message) || typeof message['type'] !== 'string') {
+      socket.close(closeCodes.policy, 'a message is an object with a type');
+    } else if (message['type'] === 'session.refresh') {
+      if (typeof message['ticket'] !== 'string') socket.close(closeCodes.policy, 'ticket is missing');
+      else
+        void refreshed(socket, held, message['ticket']).catch((err) =>
+          log.error({ err }, 'unexpected error'),
+        );
+    } else {
+      send(socket, {
+        type: 'error',
+        error: 'unknown_type',
+        error_description: 'Nothing here takes messages of this type.',
+      });
+    }
+  };
 
   return {
-    add(socket, session) {
-      const { session_id, ticket_id, record, deadline } = session;
-      const left = deadline - now();
-      const end = setTimeout(() => socket.close(closeCodes.sessionEnded, 'session ended'), left).unref();
-      sockets.add(socket);
+    add(socket, session, peer) {
+      const held: Live = {
+        session,
+        peer,
+        since: now() / 1000,
+        end: deadline({
+          now,
+          warnBefore,
+          onWarning: (left) =>
+            send(socket, { type: 'session.expiring', expires_in: Math.round(left / 1000) }),
+          onEnd: () => socket.close(closeCodes.sessionEnded, 'session ended'),
+        }),
+      };
+      live.set(socket, held);
       metrics.socketOpened();
       socket.on('pong', () => silent.delete(socket));
-      socket.on('message', (data) => answer(socket, String(data)));
+      socket.on('message', (data) => receive(socket, held, String(data)));
       socket.on('close', (code) => {
-        clearTimeout(end);
-        sockets.delete(socket);
+        held.end.cancel();
+        live.delete(socket);
         metrics.socketClosed(code);
+        const { session_id, ticket_id, record } = held.session;
         log.info({ session_id, ticket_id, sub: record.sub, code }, 'socket closed');
+        registry.remove({ session_id, sub: record.sub }).catch(() => {});
       });
+
+      const { session_id, record } = session;
       const { sub, username, rooms, context } = record;
-      send(socket, {
-        type: 'welcome',
-        session_id,
-        sub,
-        username,
-        rooms,
-        context,
-        expires_in: Math.floor(left / 1000),
-      });
+      const expires_in = Math.floor((session.deadline - now()) / 1000);
+      send(socket, { type: 'welcome', session_id, sub, username, rooms, context, expires_in });
+      held.end.moveTo(session.deadline);
+      enlist(held);
+      // It may have been revoked while the handshake was on its way back.
+      const revocation = feed.find(revocable(session));
+      if (revocation) revoke(socket, held, revocation);
     },
 
     async closeAll(timeout) {
       clearInterval(pinger);
-      const closed = [...sockets].map(
-        (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
-      );
-      for (const socket of sockets) socket.close(closeCodes.restarting, 'restarting');
-      const late = setTimeout(() => {
-        for (const socket of sockets) socket.terminate();
-      }, timeout);
-      await Promise.all(closed);
-      clearTimeout(late);
+      await drain([...live.keys()], timeout);
+      unfollow();
     },
   };
 }
 
-/** There is nothing to talk to behind the gate of this process itself: whatever JSON comes is answered with that. */
-function answer(socket: WebSocket, text: string): void {
-  try {
-    JSON.parse(text);
-  } catch {
-    socket.close(closeCodes.notJson, 'not JSON');
-    return;
-  }
-  send(socket, {
-    type: 'error',
-    error: 'unknown_type',
-    error_description: 'Nothing here takes messages of this type.',
-  });
+function revocable({ session_id, ticket_id, record: { sub, auth_time } }: Session) {
+  return { sub, auth_time, session_id, ticket_id };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function send(socket: WebSocket, message: object): void {

@@ -2,7 +2,17 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions, SentinelConnector } from 'ioredis';
 import { reasonOf, translated } from './driver-errors.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
-import { countedScript, countScript, mintScript, redeemScript, revokeScript } from './scripts.ts';
+import {
+  countedScript,
+  countScript,
+  leaseScript,
+  mintScript,
+  publishScript,
+  pulseScript,
+  redeemScript,
+  restoreScript,
+  revokeScript,
+} from './scripts.ts';
 
 const scripts = {
   mint: mintScript,
@@ -10,6 +20,10 @@ const scripts = {
   revoke: revokeScript,
   count: countScript,
   counted: countedScript,
+  publish: publishScript,
+  pulse: pulseScript,
+  restore: restoreScript,
+  lease: leaseScript,
 };
 
 export type ScriptName = keyof typeof scripts;
@@ -17,11 +31,27 @@ export type ScriptName = keyof typeof scripts;
 /** PEM texts, for `rediss`. */
 export type RedisTls = Pick<TlsOptions, 'ca' | 'cert' | 'key'>;
 
+/** An entry's id, and its only field's value. */
+export type StreamEntry = [id: string, value: string];
+
 export interface RedisConnection {
   /** Whether keys are spread over several primaries. */
   readonly sharded: boolean;
   /** Runs a script on one key. Rejects with `store_unavailable`, whatever went wrong. */
   run(script: ScriptName, key: string, ...args: (string | number)[]): Promise<unknown[]>;
+  /** Runs one command, whose first argument is its key. Rejects as `run` does. */
+  command(name: string, key: string, ...args: (string | number)[]): Promise<unknown>;
+  /** Runs a script, then waits until that many replicas have what it wrote. Answers how many have. */
+  runAndWait(
+    replicas: number,
+    timeoutMs: number,
+    ...call: Parameters<RedisConnection['run']>
+  ): Promise<[answer: unknown[], replicas: number]>;
+  /**
+   * Entries of a stream after an id, oldest first, 1000 at most; waits for the first one, and occupies the connection
+   * meanwhile, for `blockMs` at most. 0: does not wait.
+   */
+  readStream(stream: string, after: string, blockMs: number): Promise<StreamEntry[]>;
   /** The text of `INFO`, from every primary. Rejects as `run` does. */
   info(): Promise<string[]>;
   /** Tries what only a slot that is on the move asks for. Rejects as `run` does. */
@@ -87,6 +117,34 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
     run(script, key, ...args) {
       const command = Reflect.get(client, commandName(script)) as (...all: unknown[]) => Promise<unknown[]>;
       return translated(() => command.call(client, key, ...args));
+    },
+    command(name, key, ...args) {
+      return translated(() => client.call(name, key, ...args.map(String)));
+    },
+    runAndWait(replicas, timeoutMs, script, key, ...args) {
+      return translated(async () => {
+        // One pipeline: on another connection, WAIT would speak of other writes.
+        const pipeline = client.pipeline();
+        const command = Reflect.get(pipeline, commandName(script)) as (...all: unknown[]) => typeof pipeline;
+        const [ran, waited] =
+          (await command
+            .call(pipeline, key, ...args)
+            .wait(replicas, timeoutMs)
+            .exec()) ?? [];
+        if (ran?.[0]) throw ran[0];
+        if (waited?.[0]) throw waited[0];
+        return [ran?.[1] as unknown[], Number(waited?.[1])];
+      });
+    },
+    readStream(stream, after, blockMs) {
+      return translated(async () => {
+        const arrived =
+          blockMs > 0
+            ? await client.xread('COUNT', 1000, 'BLOCK', blockMs, 'STREAMS', stream, after)
+            : await client.xread('COUNT', 1000, 'STREAMS', stream, after);
+        const [, entries = []] = (arrived as [string, [string, string[]][]][] | null)?.[0] ?? [];
+        return entries.map(([id, [, value = '']]) => [id, value]);
+      });
     },
     info() {
       const nodes = client instanceof Cluster ? client.nodes('master') : [client];

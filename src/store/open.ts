@@ -1,7 +1,13 @@
 import type { Logger } from 'pino';
+import type { Feed } from '../revocations/feed.ts';
+import type { Registry } from '../sessions/registry.ts';
 import { connect, type RedisTls } from './connection.ts';
 import { memoryStore } from './memory.ts';
+import { memoryFeed } from './memory-feed.ts';
+import { memoryRegistry } from './memory-registry.ts';
 import { redisStore } from './redis.ts';
+import { feedBlockMs, redisFeed } from './redis-feed.ts';
+import { redisRegistry } from './redis-registry.ts';
 import type { Store } from './store.ts';
 
 export interface OpenStoreOptions {
@@ -11,19 +17,38 @@ export interface OpenStoreOptions {
   prefix: string;
   /** Milliseconds. */
   commandTimeout: number;
+  /** The name of this process, unlike that of any other. */
+  node: string;
+  /** The longest a session can last, in seconds. */
+  sessionTtl: number;
+  /** Milliseconds that a revocation can matter. */
+  retention: number;
   now: () => number;
   log: Logger;
 }
 
+/** Everything that is kept outside of a request. */
+export interface Opened {
+  store: Store;
+  feed: Feed;
+  registry: Registry;
+  close(): Promise<void>;
+}
+
 /** The one place that names drivers. Does not wait for the store: until it is there, its calls are refused. */
-export function openStore({ url, tls, prefix, commandTimeout, now, log }: OpenStoreOptions): Store {
+export function openStore(options: OpenStoreOptions): Opened {
+  const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log } = options;
   if (url === undefined) {
     log.warn('REDIS_URL is unset: tickets live in this process only and are lost when it ends');
-    return memoryStore({ now });
+    return closing({
+      store: memoryStore({ now }),
+      feed: memoryFeed({ now, retention }),
+      registry: memoryRegistry(),
+    });
   }
+  const place = { url, ...(tls && { tls }) };
   const connection = connect({
-    url,
-    ...(tls && { tls }),
+    ...place,
     commandTimeout,
     onState(state, reason) {
       log[state === 'connected' ? 'info' : 'error']({ reason }, `store ${state}`);
@@ -35,5 +60,19 @@ export function openStore({ url, tls, prefix, commandTimeout, now, log }: OpenSt
     prefix,
     onFault: (fault) => (fault ? log.error(`store unfit: ${fault}`) : log.info('store fit again')),
   });
-  return store;
+  // Reading the feed waits, and so does publishing: each has a connection that nothing else waits behind.
+  const patient = () => connect({ ...place, commandTimeout: commandTimeout + 2 * feedBlockMs });
+  const feed = redisFeed({ follower: patient(), publisher: patient(), prefix, now, retention, log });
+  return closing({ store, feed, registry: redisRegistry({ connection, prefix, node, now, sessionTtl }) });
+}
+
+function closing(opened: Omit<Opened, 'close'>): Opened {
+  return {
+    ...opened,
+    async close() {
+      await opened.registry.close();
+      await opened.feed.close();
+      await opened.store.close();
+    },
+  };
 }

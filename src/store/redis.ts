@@ -61,7 +61,7 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
 
   const test = async () => {
     try {
-      const found = await faultOfRedis(connection, store);
+      const found = await faultOfRedis(connection, store, prefix);
       if (found !== fault) onFault(found);
       fault = found;
       tested = true;

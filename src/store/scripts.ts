@@ -73,6 +73,50 @@ redis.call('SET', KEYS[1], 'R', 'PX', string.format('%.0f', math.max(exp - now, 
 return {'revoked'}
 `;
 
+/**
+ * KEYS: stream. ARGV: retention in ms, the revocation as JSON. Answers its tenure and its id, and forgets what is too old.
+ */
+export const publishScript = `${tenure}
+local oldest = string.format('%.0f-0', now - ARGV[1])
+local id = redis.call('XADD', KEYS[1], 'MINID', '~', oldest, '*', 'r', ARGV[2])
+return {'published', tenure, id}
+`;
+
+/**
+ * KEYS: a key beside the stream. ARGV: how long it stays, in ms. A write, so that a primary which can no longer be
+ * written to does not pass for one. Answers the tenure and how many replicas are connected.
+ */
+export const pulseScript = `${tenure}
+redis.call('SET', KEYS[1], tenure, 'PX', ARGV[1])
+return {'alive', tenure, info:match('connected_slaves:(%d+)')}
+`;
+
+/**
+ * KEYS: stream. ARGV: the tenure that is meant, and revocations, each as its rid and its JSON. Adds those that the stream
+ * lacks: a replica that took over had not heard of them. They get new ids, since a stream takes no old ones.
+ */
+export const restoreScript = `${tenure}
+if tenure ~= ARGV[1] then return {'moved', tenure} end
+local present = {}
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do present[cjson.decode(entry[2][2]).rid] = true end
+for i = 2, #ARGV, 2 do
+  if not present[ARGV[i]] then redis.call('XADD', KEYS[1], '*', 'r', ARGV[i + 1]) end
+end
+return {'restored', tenure}
+`;
+
+/**
+ * KEYS: nodes. ARGV: the lease in ms, and the node that renews its own. Answers the nodes whose lease is good, by the
+ * server's clock.
+ */
+export const leaseScript = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[1]), ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
+return redis.call('ZRANGE', KEYS[1], 0, -1)
+`;
+
 /** KEYS: counter. ARGV: window in ms. Answers the count and the ms until it starts again. */
 export const countScript = `
 local count = redis.call('INCR', KEYS[1])

@@ -10,14 +10,24 @@ import type { Store } from './store.ts';
  *
  * @throws BrokerError `store_unavailable` when it cannot be asked
  */
-export async function faultOfRedis(connection: RedisConnection, store: Store): Promise<string | undefined> {
+export async function faultOfRedis(
+  connection: RedisConnection,
+  store: Store,
+  prefix: string,
+): Promise<string | undefined> {
   const primaries = await connection.info().catch(unlessRefused);
   if (primaries === 'refused') return 'The Redis user may not run INFO: grant it +info.';
   for (const info of primaries) {
     const fault = faultIn(info);
     if (fault) return fault;
   }
-  if ((await Promise.all([liveOnce(store), connection.ask()]).catch(unlessRefused)) === 'refused') {
+  if (
+    (await Promise.all([
+      liveOnce(store),
+      shareOnce(connection, `${prefix}self-test`),
+      connection.ask(),
+    ]).catch(unlessRefused)) === 'refused'
+  ) {
     return 'The Redis user may not run our scripts or a command in them: grant what docs/guarantees.md lists.';
   }
   return undefined;
@@ -54,6 +64,27 @@ async function liveOnce(store: Store): Promise<void> {
   await store.redeem(id, { sessionId: 'self-test' });
   await store.revoke(id, 'holder');
   await store.count(`self-test:${id}`, 1000);
+}
+
+/** Each command that the feed and the registry use, once, on keys that are gone again at once. */
+async function shareOnce(connection: RedisConnection, name: string): Promise<void> {
+  const id = newTicket(randomBytes).slice(4, 12);
+  const [hash, set, stream, pulse] = ['hash', 'set', 'stream', 'pulse'].map(
+    (kind) => `${name}:${kind}:${id}`,
+  ) as [string, string, string, string];
+  await connection.command('HSET', hash, 'field', 'value');
+  await connection.command('EXPIRE', hash, 1);
+  await connection.command('HGET', hash, 'field');
+  await connection.command('HVALS', hash);
+  await connection.command('HSCAN', hash, '0');
+  await connection.command('HDEL', hash, 'field');
+  await connection.run('lease', set, 1, name);
+  await connection.command('ZREM', set, name);
+  await connection.run('pulse', pulse, 1);
+  const [answer] = await connection.runAndWait(0, 1, 'publish', stream, 1000, '{"rid":"self-test"}');
+  await connection.readStream(stream, '0-0', 0);
+  await connection.run('restore', stream, String(answer[1]));
+  await connection.command('DEL', stream);
 }
 
 function unlessRefused(error: unknown): 'refused' {

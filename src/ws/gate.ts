@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { acceptableForms, type BindIp } from '../address.ts';
 import { BrokerError } from '../errors.ts';
+import type { Feed } from '../revocations/feed.ts';
+import type { Refresh } from '../sessions/live-sockets.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Attempt } from '../tickets/attempts.ts';
 import { type RedeemDeps, redeem } from '../tickets/redeem.ts';
@@ -26,33 +28,55 @@ export interface GateOptions extends RedeemDeps {
   /** The service that stands behind this gate. */
   audience: string | undefined;
   bindIp: BindIp;
+  feed: Pick<Feed, 'current' | 'find'>;
 }
 
-/**
- * Decides on an upgrade request, and spends its ticket when everything holds.
- *
- * The order matters: what costs nothing comes first, and what could tell somebody something about a ticket comes after
- * the limit on attempts.
- *
- * @throws BrokerError whatever `readHandshake`, `checkOrigin`, `Attempt` and `redeem` refuse with
- */
-export type Gate = (knock: Knock) => Promise<Session>;
+export interface Gate {
+  /**
+   * Decides on an upgrade request, and spends its ticket when everything holds.
+   *
+   * The order matters: what costs nothing comes first, and what could tell somebody something about a ticket comes after
+   * the limit on attempts.
+   *
+   * @throws BrokerError whatever `readHandshake`, `checkOrigin`, `Attempt` and `redeem` refuse with
+   */
+  admit(knock: Knock): Promise<Session>;
+  /** Spends a ticket that arrived on a socket which is open already. @throws BrokerError as `admit` does */
+  refresh: Refresh;
+}
 
 export function createGate(options: GateOptions): Gate {
-  const { attempt, allowedOrigins, audience, bindIp } = options;
-  return async ({ headers, tickets, rooms, address, host }) => {
-    const handshake = readHandshake(headers, tickets, rooms);
-    checkOrigin(handshake.origin, host, allowedOrigins);
-    const ticket = theOne(handshake.tickets);
+  const { attempt, allowedOrigins, audience, bindIp, feed } = options;
+
+  const spend = async (ticket: string, address: string, origin: string | undefined, room?: string) => {
+    // Whoever has not heard of the latest revocations lets nobody in, and spends nobody's ticket.
+    if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
     const addresses = acceptableForms(address, bindIp);
-    return attempt(address, () =>
+    const session = await attempt(address, () =>
       redeem(options, ticket, {
         ...(audience && { aud: audience }),
-        ...(handshake.origin && { origin: handshake.origin }),
+        ...(origin && { origin }),
         ...(addresses && { addresses }),
-        ...(handshake.room && { room: handshake.room }),
+        ...(room && { room }),
       }),
     );
+    const { session_id, ticket_id, record } = session;
+    const { sub, auth_time } = record;
+    if (feed.find({ sub, auth_time, session_id, ticket_id })) {
+      throw new BrokerError('invalid_ticket', { reason: 'revoked', facts: { sub, ticket_id } });
+    }
+    return session;
+  };
+
+  return {
+    async admit({ headers, tickets, rooms, address, host }) {
+      const handshake = readHandshake(headers, tickets, rooms);
+      checkOrigin(handshake.origin, host, allowedOrigins);
+      return spend(theOne(handshake.tickets), address, handshake.origin, handshake.room);
+    },
+    async refresh(ticket, { ip, origin }) {
+      return spend(theOne([ticket]), ip, origin);
+    },
   };
 }
 

@@ -63,7 +63,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
     const address = clientAddress(request);
     return decide(request.log, { decision: 'redeem', ip: address, via: 'ws' }, async (facts) => {
       takeSlot(request);
-      const session = await gate({
+      const session = await gate.admit({
         headers: request.headers,
         tickets: carriedSecrets(request.raw).ticket,
         rooms: [(request.query as { room?: string | string[] }).room ?? []].flat(),
@@ -116,9 +116,16 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
       handler: async () => {
         throw new BrokerError('upgrade_required');
       },
-      wsHandler: (socket, { admission }) => {
+      wsHandler: (socket, request) => {
+        const { admission } = request;
         if (admission instanceof BrokerError) socket.close(admission.closeCode, admission.code);
-        else if (admission) sockets.add(socket, admission);
+        else if (admission) {
+          sockets.add(socket, admission, {
+            ip: clientAddress(request),
+            origin: request.headers.origin,
+            via: 'ws',
+          });
+        }
       },
     });
   }

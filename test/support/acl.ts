@@ -13,6 +13,23 @@ export const grants = {
     '+incr',
     '+pttl',
     '+pexpire',
+    // The feed of revocations.
+    '+xadd',
+    '+xread',
+    '+xrange',
+    '+wait',
+    // The registry of sessions.
+    '+hset',
+    '+hget',
+    '+hvals',
+    '+hscan',
+    '+hdel',
+    '+expire',
+    '+zadd',
+    '+zrange',
+    '+zrem',
+    '+zremrangebyscore',
+    '+del',
   ],
   /** Where the URL ends in a database number. */
   database: ['+select'],

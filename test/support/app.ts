@@ -8,6 +8,8 @@ import type { App } from '../../src/http/type-provider.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { memoryStore } from '../../src/store/memory.ts';
+import { memoryFeed } from '../../src/store/memory-feed.ts';
+import { memoryRegistry } from '../../src/store/memory-registry.ts';
 import type { Store } from '../../src/store/store.ts';
 
 export const password = 'correct horse battery staple';
@@ -62,7 +64,21 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     onFault: (variable, err) => log.error({ err }, variable),
   });
   const metrics = createMetrics();
-  const deps = { config, store: opened, credentials, log, metrics, now, randomBytes, collectRoutes };
+  const feed = memoryFeed({ now, retention: 3_600_000 });
+  const registry = memoryRegistry();
+  const deps = {
+    config,
+    store: opened,
+    feed,
+    registry,
+    node: 'test',
+    credentials,
+    log,
+    metrics,
+    now,
+    randomBytes,
+    collectRoutes,
+  };
   const app = await buildApp(deps);
   await app.ready();
 

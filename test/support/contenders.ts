@@ -36,10 +36,13 @@ export function contend(name: ContenderName, url: string): Contender {
 
 /** The product's own store, as `serve` opens it. */
 function product(url: string): Contender {
-  const store = openStore({
+  const { store, close } = openStore({
     url,
     prefix: 'wst:',
     commandTimeout: 1000,
+    node: `contender-${aTicketId()}`,
+    sessionTtl: 3600,
+    retention: 3_600_000,
     now: Date.now,
     log: createLogger('silent'),
   });
@@ -56,7 +59,7 @@ function product(url: string): Contender {
         return (error as BrokerError).code;
       }
     },
-    close: () => store.close(),
+    close,
   };
 }
 

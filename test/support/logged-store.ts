@@ -29,9 +29,20 @@ export function openLoggedStore(
       output += line;
     },
   });
-  const store = openStore({ url, ...(tls && { tls }), prefix: 'wst:', commandTimeout, now: Date.now, log });
+  const { store, close } = openStore({
+    url,
+    ...(tls && { tls }),
+    prefix: 'wst:',
+    commandTimeout,
+    node: 'test',
+    sessionTtl: 3600,
+    retention: 3_600_000,
+    now: Date.now,
+    log,
+  });
   return {
     ...store,
+    close,
     log: () => output,
     async logs(text) {
       await until(`the log to say: ${text}`, async () => output.indexOf(text, seen) >= 0, 10);

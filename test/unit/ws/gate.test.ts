@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../../src/store/memory.ts';
+import { memoryFeed } from '../../../src/store/memory-feed.ts';
 import { attemptLimit } from '../../../src/tickets/attempts.ts';
 import { mint } from '../../../src/tickets/mint.ts';
 import { createGate, type GateOptions, type Knock } from '../../../src/ws/gate.ts';
@@ -19,6 +20,7 @@ function setUp(options: Partial<GateOptions> = {}) {
     allowedOrigins: undefined,
     audience: undefined,
     bindIp: 'off',
+    feed: memoryFeed({ now: Date.now, retention: 60_000 }),
     ...options,
   });
   const headers = {
@@ -27,7 +29,7 @@ function setUp(options: Partial<GateOptions> = {}) {
     'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
   };
   const knock = (over: Partial<Knock> & { tickets?: readonly string[] } = {}) =>
-    gate({
+    gate.admit({
       tickets: [],
       rooms: [],
       address: '192.0.2.1',

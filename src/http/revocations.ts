@@ -1,0 +1,153 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
+import { requireScope, type Service } from '../credentials/caller.ts';
+import type { Decide } from '../decisions.ts';
+import { BrokerError } from '../errors.ts';
+import type { Feed, FeedEntry } from '../revocations/feed.ts';
+import type { RevocationTarget } from '../revocations/revocation.ts';
+import type { Revoke } from '../revocations/revoke.ts';
+import type { Authenticate } from './authenticate.ts';
+import { clientAddress } from './client-address.ts';
+import { RevocationAnswer, RevocationRequest, refusalsOf } from './schemas.ts';
+import type { App } from './type-provider.ts';
+
+export interface RevocationRoutesOptions {
+  authenticate: Authenticate;
+  decide: Decide;
+  revoke: Revoke;
+  feed: Feed;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+const heartbeatMs = 15_000;
+/** Bytes that a slow reader may leave unread before it is cut off; it resumes with `Last-Event-ID`. */
+const unreadLimit = 1024 * 1024;
+
+/** `/revocations`: what is revoked, and the feed of it. */
+export function revocationRoutes(app: App, options: RevocationRoutesOptions): void {
+  const { authenticate, decide, revoke, feed, now } = options;
+
+  app.post(
+    '/revocations',
+    {
+      schema: {
+        operationId: 'revoke',
+        summary: 'Revoke a subject, a session or a ticket, on all nodes',
+        description:
+          'Exactly one of `sub`, `session_id` and `ticket_id`. Unused tickets are refused, tokens with an `auth_time` up to `issued_before` are refused, live sockets are closed with 3003. 200 once it cannot be forgotten; asking again is harmless.',
+        tags: ['revocation'],
+        security: [{ serviceKey: [] }],
+        body: RevocationRequest,
+        response: {
+          200: RevocationAnswer,
+          ...refusalsOf(
+            'invalid_token',
+            'insufficient_scope',
+            'payload_too_large',
+            'unsupported_media_type',
+            'store_unavailable',
+          ),
+        },
+      },
+    },
+    async (request) => {
+      const facts = { decision: 'revoke' as const, ip: clientAddress(request) };
+      return decide(request.log, facts, async (known) => {
+        const service = await serviceOf(request);
+        known.key = service.name;
+        requireScope(service, 'revoke');
+        const target = targetOf(request.body);
+        Object.assign(known, target);
+        return revoke(target, request.body.reason);
+      });
+    },
+  );
+
+  const streams = new Set<FastifyReply['raw']>();
+  app.addHook('preClose', async () => {
+    for (const stream of streams) stream.end();
+  });
+
+  app.get(
+    '/revocations',
+    {
+      schema: {
+        operationId: 'followRevocations',
+        summary: 'Follow the feed as server-sent events',
+        description:
+          'Each event is `id: <cursor>`, `event: revocation`, `data: {rid, sub|session_id|ticket_id, issued_before?, reason?, at}`. `Last-Event-ID` resumes; an unknown one begins with all that is retained, so drop the `rid`s that you know. For service keys with any scope besides `tickets:mint`.',
+        tags: ['revocation'],
+        security: [{ serviceKey: [] }],
+        response: {
+          200: {
+            description: 'The feed, without end.',
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          },
+          ...refusalsOf('invalid_token', 'insufficient_scope', 'store_unavailable'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const service = await serviceOf(request);
+      if ([...service.scopes].every((scope) => scope === 'tickets:mint')) {
+        throw new BrokerError('insufficient_scope', { facts: { key: service.name } });
+      }
+      if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
+      reply.hijack();
+      const stream = reply.raw;
+      stream.writeHead(200, {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+      });
+      const write = (text: string) => {
+        stream.write(text);
+        if (stream.writableLength > unreadLimit) stream.destroy();
+      };
+      write(':\n\n');
+      for (const entry of feed.since(lastEventId(request))) write(eventOf(entry));
+      const unfollow = feed.follow((entry) => write(eventOf(entry)));
+      const heartbeat = setInterval(() => write(':\n\n'), heartbeatMs).unref();
+      streams.add(stream);
+      stream.on('close', () => {
+        clearInterval(heartbeat);
+        unfollow();
+        streams.delete(stream);
+      });
+      return reply;
+    },
+  );
+
+  async function serviceOf(request: FastifyRequest): Promise<Service> {
+    const caller = await authenticate(request);
+    if (caller.kind === 'service') return caller;
+    throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
+  }
+
+  function targetOf(body: Static<typeof RevocationRequest>): RevocationTarget {
+    const { sub, session_id, ticket_id, issued_before } = body;
+    if ([sub, session_id, ticket_id].filter((field) => field !== undefined).length !== 1) {
+      throw invalid('exactly one of sub, session_id and ticket_id is required');
+    }
+    if (sub === undefined && issued_before !== undefined) throw invalid('issued_before goes with sub');
+    if (session_id !== undefined) return { session_id };
+    if (ticket_id !== undefined) return { ticket_id };
+    const present = now() / 1000;
+    if (issued_before !== undefined && issued_before > present + 5)
+      throw invalid('issued_before lies in the future');
+    return { sub: sub ?? '', issued_before: Math.min(issued_before ?? present, present) };
+  }
+}
+
+function eventOf({ cursor, revocation }: FeedEntry): string {
+  return `id: ${cursor}\nevent: revocation\ndata: ${JSON.stringify(revocation)}\n\n`;
+}
+
+function lastEventId({ headers }: FastifyRequest): string | undefined {
+  return [headers['last-event-id']].flat()[0];
+}
+
+function invalid(description: string): BrokerError {
+  return new BrokerError('invalid_request', { description });
+}

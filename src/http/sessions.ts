@@ -1,0 +1,126 @@
+import { requireScope } from '../credentials/caller.ts';
+import type { Decide, Facts } from '../decisions.ts';
+import { BrokerError } from '../errors.ts';
+import type { Revoke } from '../revocations/revoke.ts';
+import type { Registry } from '../sessions/registry.ts';
+import type { Authenticate } from './authenticate.ts';
+import { clientAddress } from './client-address.ts';
+import { NoContent, refusalsOf, SessionPage, SessionPath, SessionsQuery } from './schemas.ts';
+import type { App } from './type-provider.ts';
+
+export interface SessionRoutesOptions {
+  authenticate: Authenticate;
+  decide: Decide;
+  revoke: Revoke;
+  registry: Registry;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** `/sessions`: who is connected where, and how that is ended. */
+export function sessionRoutes(
+  app: App,
+  { authenticate, decide, revoke, registry, now }: SessionRoutesOptions,
+): void {
+  app.get(
+    '/sessions',
+    {
+      schema: {
+        operationId: 'listSessions',
+        summary: 'List live sessions, of all or of one subject',
+        tags: ['sessions'],
+        security: [{ serviceKey: [] }],
+        querystring: SessionsQuery,
+        response: {
+          200: SessionPage,
+          ...refusalsOf('invalid_token', 'insufficient_scope', 'store_unavailable'),
+        },
+      },
+    },
+    async (request) => {
+      const caller = await authenticate(request);
+      if (caller.kind === 'user') {
+        throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
+      }
+      requireScope(caller, 'sessions:read');
+      const { sub, cursor } = request.query;
+      return sub === undefined ? registry.page(cursor) : { sessions: await registry.ofSubject(sub) };
+    },
+  );
+
+  app.delete(
+    '/sessions/:session_id',
+    {
+      schema: {
+        operationId: 'endSession',
+        summary: 'End a session, on whichever node it is',
+        description:
+          "For a service key of scope `revoke`, and for the session's own user. 404 for another's.",
+        tags: ['sessions'],
+        security: [{ token: [] }, { serviceKey: [] }],
+        params: SessionPath,
+        response: {
+          204: NoContent,
+          ...refusalsOf(
+            'invalid_token',
+            'token_revoked',
+            'insufficient_scope',
+            'not_found',
+            'store_unavailable',
+            'idp_unavailable',
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { session_id } = request.params;
+      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), session_id };
+      return decide(request.log, facts, async () => {
+        const caller = await authenticate(request);
+        if (caller.kind === 'service') {
+          facts.key = caller.name;
+          requireScope(caller, 'revoke');
+        } else {
+          facts.sub = caller.sub;
+          const session = await registry.find(session_id);
+          if (session && session.sub !== caller.sub)
+            throw new BrokerError('not_found', { reason: 'forbidden' });
+          if (!session) return reply.code(204).send(null);
+        }
+        await revoke({ session_id }, 'session ended');
+        return reply.code(204).send(null);
+      });
+    },
+  );
+
+  app.delete(
+    '/sessions',
+    {
+      schema: {
+        operationId: 'logOutEverywhere',
+        summary: 'Log out everywhere',
+        description:
+          'Ends all sessions of the user of the token, and refuses the tickets and tokens issued until now: this token, too.',
+        tags: ['sessions'],
+        security: [{ token: [] }],
+        response: {
+          204: NoContent,
+          ...refusalsOf('invalid_token', 'token_revoked', 'store_unavailable', 'idp_unavailable'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const facts: Facts = { decision: 'revoke', ip: clientAddress(request) };
+      return decide(request.log, facts, async () => {
+        const caller = await authenticate(request);
+        if (caller.kind === 'service') {
+          facts.key = caller.name;
+          throw new BrokerError('invalid_request', { description: 'Name the sub: POST /revocations.' });
+        }
+        facts.sub = caller.sub;
+        await revoke({ sub: caller.sub, issued_before: now() / 1000 }, 'logged out everywhere');
+        return reply.code(204).send(null);
+      });
+    },
+  );
+}

@@ -1,0 +1,36 @@
+/** A live session as everybody may list it. Times are Unix seconds. */
+export interface ListedSession {
+  readonly session_id: string;
+  readonly sub: string;
+  readonly username: string;
+  /** The process that holds the socket. */
+  readonly node: string;
+  readonly ip: string;
+  readonly since: number;
+  readonly exp: number;
+  /** When its credential was presented; not shown to anybody. */
+  readonly auth_time: number;
+  /** How it came in. */
+  readonly via: string;
+}
+
+export interface SessionPage {
+  sessions: ListedSession[];
+  /** Where the next page begins; absent on the last one. */
+  cursor?: string;
+}
+
+/**
+ * The live sessions of all nodes. Those of a node are listed as long as its lease is renewed, and are gone with it: there
+ * is one lease for a node, none for a socket. Every driver passes `test/support/registry-contract.ts`.
+ */
+export interface Registry {
+  /** @returns the subject's sessions, this one included, oldest first */
+  add(session: ListedSession): Promise<ListedSession[]>;
+  remove(session: Pick<ListedSession, 'session_id' | 'sub'>): Promise<void>;
+  ofSubject(sub: string): Promise<ListedSession[]>;
+  /** All of them, a page at a time. */
+  page(cursor: string | undefined): Promise<SessionPage>;
+  find(session_id: string): Promise<ListedSession | undefined>;
+  close(): Promise<void>;
+}

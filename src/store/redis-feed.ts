@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { BrokerError } from '../errors.ts';
+import type { Feed } from '../revocations/feed.ts';
+import { Retained, type RetainedOptions } from '../revocations/retained.ts';
+import type { Revocation } from '../revocations/revocation.ts';
+import type { RedisConnection } from './connection.ts';
+
+export interface RedisFeedOptions extends RetainedOptions {
+  /** Its own: reading waits for entries, and what else went over it would wait with it. */
+  follower: RedisConnection;
+  /** Its own: publishing waits for a replica. */
+  publisher: RedisConnection;
+  /** Begins every key. */
+  prefix: string;
+  log: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** Milliseconds that a read waits for entries, and thereby between two looks at the tenure. */
+export const feedBlockMs = 500;
+/** Milliseconds without a sign of life after which what we know does not count as current. */
+const staleAfterMs = 3000;
+/** Milliseconds that a replica has to take over a revocation. */
+const replicaWaitMs = 1000;
+
+/**
+ * The feed that all nodes share: a Redis Stream. A cursor is the tenure and the id; ids of another tenure mean nothing, so
+ * after a failover everything is read again, what is known is dropped, and what the new primary lacks is put back. Only
+ * then is the feed current.
+ */
+export function redisFeed(options: RedisFeedOptions): Feed {
+  const { follower, publisher, prefix, now, retention, log } = options;
+  const retained = new Retained(options);
+  const stream = `${prefix}revocations`;
+  const pulseKey = `${prefix}pulse:{${stream}}`;
+
+  let closed = false;
+  let tenure: string | undefined;
+  let position = '0-0';
+  let replicas = 0;
+  let lastAlive = Number.NEGATIVE_INFINITY;
+
+  const take = (entries: [id: string, value: string][], ofTenure: string) => {
+    for (const [id, value] of entries) {
+      retained.add({ cursor: `${ofTenure}-${id}`, revocation: JSON.parse(value) as Revocation });
+      position = id;
+    }
+  };
+
+  /** Reads the stream of a primary that we have not followed before, from its beginning. */
+  const join = async (current: string) => {
+    position = '0-0';
+    const present = new Set<string>();
+    for (;;) {
+      const entries = await follower.readStream(stream, position, 0);
+      if (entries.length === 0) break;
+      for (const [, value] of entries) present.add((JSON.parse(value) as Revocation).rid);
+      take(entries, current);
+    }
+    const lacking = retained.all().filter(({ revocation }) => !present.has(revocation.rid));
+    if (lacking.length > 0) {
+      const args = lacking.flatMap(({ revocation }) => [revocation.rid, JSON.stringify(revocation)]);
+      const [outcome] = await follower.run('restore', stream, current, ...args);
+      if (outcome !== 'restored') return;
+      log.warn({ revocations: lacking.length }, 'a new primary lacked revocations: put back');
+    }
+    tenure = current;
+  };
+
+  /** One look at the primary, then all that is new. */
+  const step = async () => {
+    const [outcome, current, connected] = (await follower.run('pulse', pulseKey, staleAfterMs)) as string[];
+    if (outcome === 'replica') {
+      follower.relocate();
+      throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
+    }
+    replicas = Number(connected);
+    if (current !== undefined && current !== tenure) {
+      tenure = undefined;
+      await join(current);
+      if (tenure === undefined) return;
+    }
+    lastAlive = now();
+    take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
+  };
+
+  const follow = async () => {
+    while (!closed) {
+      try {
+        await step();
+      } catch {
+        await sleep(100);
+      }
+    }
+  };
+  void follow();
+
+  return {
+    async publish(revocation) {
+      const call = ['publish', stream, retention, JSON.stringify(revocation)] as const;
+      const [answer, reached] = await publisher.runAndWait(Math.min(replicas, 1), replicaWaitMs, ...call);
+      const [outcome, current, id] = answer as string[];
+      if (outcome === 'replica') {
+        publisher.relocate();
+        throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
+      }
+      const cursor = `${current}-${id}`;
+      retained.add({ cursor, revocation });
+      if (reached < Math.min(replicas, 1)) {
+        throw new BrokerError('store_unavailable', { reason: 'store: no replica has the revocation yet' });
+      }
+      return cursor;
+    },
+
+    follow: (listener) => retained.follow(listener),
+    since: (cursor) => retained.since(cursor),
+    find: (subject) => retained.find(subject),
+
+    get current() {
+      return tenure !== undefined && now() - lastAlive < staleAfterMs;
+    },
+
+    async close() {
+      closed = true;
+      await Promise.all([follower.close(), publisher.close()]);
+    },
+  };
+}

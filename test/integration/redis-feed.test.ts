@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import { describe, expect, inject, test } from 'vitest';
+import type { Feed } from '../../src/revocations/feed.ts';
+import { connect } from '../../src/store/connection.ts';
+import { redisFeed } from '../../src/store/redis-feed.ts';
+import { aRevocation, feedContract } from '../support/feed-contract.ts';
+import { startRedisServer } from '../support/redis-server.ts';
+import { command, cutReplicas, inSync, promote, replicate, startNode } from '../support/redis-topologies.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+
+function feedAt(url: string, prefix: string) {
+  return redisFeed({
+    follower: connect({ url, commandTimeout: 2000 }),
+    publisher: connect({ url, commandTimeout: 2000 }),
+    prefix,
+    now: Date.now,
+    retention: 60_000,
+    log: pino({ level: 'silent' }),
+  });
+}
+
+const has = (feed: Feed, rid: string) =>
+  feed.since(undefined).some(({ revocation }) => revocation.rid === rid);
+
+const prefix = `test-${randomUUID()}:`;
+feedContract('Redis', async () => feedAt(inject('redisUrl'), prefix), true);
+
+describe('Redis feed', () => {
+  const ready = (feed: { current: boolean }) =>
+    expect.poll(() => feed.current, { timeout: 15_000 }).toBe(true);
+
+  test('is not current while Redis is away, and tells what it missed on return', async () => {
+    const server = await startRedisServer();
+    const [here, there] = [feedAt(server.url, 'wst:'), feedAt(server.url, 'wst:')];
+    await Promise.all([ready(here), ready(there)]);
+    server.process.kill('SIGSTOP');
+    await expect.poll(() => here.current, { timeout: 10_000 }).toBe(false);
+    server.process.kill('SIGCONT');
+    await Promise.all([ready(here), ready(there)]);
+    const revocation = aRevocation();
+    await here.publish(revocation);
+    await expect.poll(() => has(there, revocation.rid)).toBe(true);
+    await Promise.all([here.close(), there.close()]);
+    await server.dispose();
+  });
+
+  test('puts back what a new primary has not heard of, and is not current before', async () => {
+    const [primary, replica] = [await startNode(), await startNode()];
+    await replicate(replica, primary);
+    const proxy = await startTcpProxy(primary.port);
+    const feed = feedAt(`redis://127.0.0.1:${proxy.port}`, 'wst:');
+    await ready(feed);
+    const kept = aRevocation();
+    await feed.publish(kept);
+    await inSync(replica, primary);
+    await cutReplicas(primary);
+    // Once it is known that no replica is connected, none is waited for.
+    await expect
+      .poll(() => feed.publish(aRevocation()).then(Boolean, () => false), { timeout: 10_000 })
+      .toBe(true);
+    const lost = Array.from({ length: 20 }, () => aRevocation());
+    await Promise.all(lost.map((revocation) => feed.publish(revocation)));
+    const known = feed.since(undefined).length;
+    await promote(replica);
+    await proxy.move(replica.port);
+    const ids = async () =>
+      (await command(replica, 'XRANGE', 'wst:revocations', '-', '+')) as [string, [string, string]][];
+    await expect.poll(async () => (await ids()).length, { timeout: 10_000 }).toBe(known);
+
+    const newcomer = feedAt(replica.url, 'wst:');
+    await ready(newcomer);
+    for (const { rid } of [kept, ...lost]) expect(has(newcomer, rid)).toBe(true);
+    await Promise.all([feed.close(), newcomer.close(), proxy.close()]);
+    await Promise.all([primary.dispose(), replica.dispose()]);
+  });
+
+  test('acknowledges only what a connected replica has, too', async () => {
+    const [primary, replica] = [await startNode(), await startNode()];
+    await replicate(replica, primary);
+    const feed = feedAt(primary.url, 'wst:');
+    await ready(feed);
+    await feed.publish(aRevocation());
+    replica.process.kill('SIGSTOP');
+    const revocation = aRevocation();
+    await expect(feed.publish(revocation)).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(has(feed, revocation.rid)).toBe(true);
+    replica.process.kill('SIGCONT');
+    await expect
+      .poll(() => feed.publish(revocation).then(Boolean, () => false), { timeout: 10_000 })
+      .toBe(true);
+    await feed.close();
+    await Promise.all([primary.dispose(), replica.dispose()]);
+  });
+});

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, inject, test } from 'vitest';
+import type { ListedSession } from '../../src/sessions/registry.ts';
+import { connect } from '../../src/store/connection.ts';
+import { redisRegistry } from '../../src/store/redis-registry.ts';
+import { startRedisServer } from '../support/redis-server.ts';
+import { command } from '../support/redis-topologies.ts';
+import { registryContract } from '../support/registry-contract.ts';
+
+const prefix = `test-${randomUUID()}:`;
+
+async function open(node: string, url = inject('redisUrl'), leaseMs = 15_000) {
+  const { promise: connected, resolve } = Promise.withResolvers<void>();
+  const connection = connect({
+    url,
+    commandTimeout: 2000,
+    onState: (state) => state === 'connected' && resolve(),
+  });
+  await connected;
+  return redisRegistry({ connection, prefix, node, now: Date.now, sessionTtl: 3600, leaseMs });
+}
+
+const aSession = (node: string, sub: string): ListedSession => ({
+  session_id: randomUUID(),
+  sub,
+  username: sub,
+  node,
+  ip: '192.0.2.1',
+  since: Date.now() / 1000,
+  exp: Date.now() / 1000 + 3600,
+  auth_time: 0,
+  via: 'ws',
+});
+
+registryContract('Redis', open);
+
+describe('Redis registry', () => {
+  test('shows every node the sessions of all, and pages through all nodes', async () => {
+    const [here, there] = [await open('here'), await open('there')];
+    const mine = aSession('here', 'dora');
+    const theirs = { ...aSession('there', 'dora'), since: mine.since + 1 };
+    await here.add(mine);
+    expect((await there.add(theirs)).map(({ session_id }) => session_id)).toEqual([
+      mine.session_id,
+      theirs.session_id,
+    ]);
+    expect(await here.find(theirs.session_id)).toEqual(theirs);
+    await Promise.all([here.close(), there.close()]);
+  });
+
+  test('forgets the sessions of a node that is gone, within its lease', async () => {
+    const here = await open('survivor');
+    const lost = aSession('victim', 'emil');
+    const server = inject('redisUrl');
+    const victim = connect({ url: server, commandTimeout: 2000 });
+    await sleep(200);
+    const registry = redisRegistry({
+      connection: victim,
+      prefix,
+      node: 'victim',
+      now: Date.now,
+      sessionTtl: 60,
+      leaseMs: 900,
+    });
+    await registry.add(lost);
+    expect(await here.ofSubject('emil')).toHaveLength(1);
+    // As a kill -9 does: nothing is taken back.
+    await victim.close();
+    await expect.poll(() => here.ofSubject('emil'), { timeout: 5000 }).toEqual([]);
+    expect(await here.find(lost.session_id)).toBeUndefined();
+    await here.close();
+  });
+
+  test('tells a Redis that lost everything again', async () => {
+    const server = await startRedisServer();
+    const registry = await open('steady', server.url, 600);
+    const session = aSession('steady', 'fred');
+    await registry.add(session);
+    await command(server, 'FLUSHALL');
+    await expect.poll(() => registry.ofSubject('fred'), { timeout: 5000 }).toEqual([session]);
+    await registry.close();
+    await server.dispose();
+  });
+});

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ListedSession, Registry } from '../../src/sessions/registry.ts';
+
+/** What every registry driver does. `open` is given the name of the node, and joins the same registry each time. */
+export function registryContract(driver: string, open: (node: string) => Promise<Registry>): void {
+  describe(`${driver} registry`, () => {
+    const node = `node-${randomUUID()}`;
+    let registry: Registry;
+    beforeAll(async () => {
+      registry = await open(node);
+    });
+    afterAll(() => registry.close());
+
+    let clock = Date.now() / 1000;
+    const aSession = (sub: string): ListedSession => ({
+      session_id: randomUUID(),
+      sub,
+      username: sub,
+      node,
+      ip: '192.0.2.1',
+      since: clock++,
+      exp: clock + 3600,
+      auth_time: clock - 10,
+      via: 'ws',
+    });
+
+    test('lists a subject’s sessions, oldest first, and nobody else’s', async () => {
+      const sub = `alice:{x}:${randomUUID()}`;
+      const [first, second] = [aSession(sub), aSession(sub)];
+      expect(await registry.add(first)).toEqual([first]);
+      expect(await registry.add(second)).toEqual([first, second]);
+      await registry.add(aSession('bob'));
+      expect(await registry.ofSubject(sub)).toEqual([first, second]);
+      await registry.remove(first);
+      expect(await registry.ofSubject(sub)).toEqual([second]);
+    });
+
+    test('finds one by its name', async () => {
+      const session = aSession('carol');
+      await registry.add(session);
+      expect(await registry.find(session.session_id)).toEqual(session);
+      expect(await registry.find('nobody')).toBeUndefined();
+    });
+
+    test('lists all, a page at a time', async () => {
+      const added = Array.from({ length: 500 }, () => aSession(`user-${randomUUID()}`));
+      await Promise.all(added.map((session) => registry.add(session)));
+      const listed = new Set<string>();
+      let cursor: string | undefined;
+      do {
+        const page = await registry.page(cursor);
+        for (const { session_id } of page.sessions) listed.add(session_id);
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      for (const { session_id } of added) expect(listed.has(session_id)).toBe(true);
+    });
+  });
+}
