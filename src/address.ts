@@ -5,7 +5,9 @@ export type BindIp = 'off' | 'log' | 'prefix' | 'exact';
 
 /** The one spelling of an IP address: lower case, shortest, `::ffff:` as IPv4, no zone; undefined when it is none. */
 export function canonicalAddress(text: string): string | undefined {
-  const unzoned = text.split('%', 1)[0] ?? '';
+  // Some proxies forward the port, too.
+  const [, bracketed, plain] = /^\[([^\]]*)\](?::\d+)?$|^([\d.]+)(?::\d+)?$/.exec(text) ?? [];
+  const unzoned = (bracketed ?? plain ?? text).split('%', 1)[0] ?? '';
   return ipaddr.IPv4.isValidFourPartDecimal(unzoned) || ipaddr.IPv6.isValid(unzoned)
     ? ipaddr.process(unzoned).toString()
     : undefined;
@@ -27,6 +29,7 @@ export function boundTo(address: string, mode: BindIp): string {
 /** Every form of a presenter's address that satisfies a binding; undefined when bindings do not decide. */
 export function acceptableForms(address: string, mode: BindIp): string[] | undefined {
   if (mode === 'off' || mode === 'log') return undefined;
+  if (!ipaddr.isValid(address)) return [];
   return mode === 'exact' ? [address] : [address, network(address)];
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
 import { recordDecisions } from './decisions.ts';
+import { BrokerError } from './errors.ts';
 import { authenticator } from './http/authenticate.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
@@ -13,6 +14,7 @@ import { loginRoute } from './http/login.ts';
 import { collectOpenApi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { passwordLogin } from './http/password-login.ts';
+import { refreshing } from './http/refresh.ts';
 import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
 import { revocationRoutes } from './http/revocations.ts';
 import { sessionRoutes } from './http/sessions.ts';
@@ -21,7 +23,7 @@ import { tokenRoute } from './http/token.ts';
 import type { App } from './http/type-provider.ts';
 import type { Metrics } from './metrics.ts';
 import type { Feed } from './revocations/feed.ts';
-import { revoker } from './revocations/revoke.ts';
+import type { Revoke } from './revocations/revoke.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
 import type { Registry } from './sessions/registry.ts';
 import type { Store } from './store/store.ts';
@@ -35,6 +37,7 @@ export interface AppDeps {
   store: Store;
   feed: Feed;
   registry: Registry;
+  revoke: Revoke;
   /** The name of this process in the registry. */
   node: string;
   credentials: Credentials;
@@ -49,8 +52,9 @@ export interface AppDeps {
 
 /** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
 export async function buildApp(deps: AppDeps): Promise<App> {
-  const { config, store, feed, registry, node, credentials, log, metrics, now, randomBytes } = deps;
+  const { config, store, feed, registry, revoke, node, credentials, log, metrics, now, randomBytes } = deps;
   const { collectRoutes = false } = deps;
+  const busy = new WeakSet<object>();
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -59,6 +63,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     rewriteUrl: withoutSecrets,
     frameworkErrors: (error, request, reply) => void refuse(error, request, reply),
     clientErrorHandler: refuseClient,
+    return503OnClosing: false,
     bodyLimit: 16 * 1024,
     requestTimeout: config.HANDSHAKE_TIMEOUT * 1000,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
@@ -67,17 +72,29 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       headersTimeout: config.HANDSHAKE_TIMEOUT * 1000,
       connectionsCheckingInterval: 1000,
       // A proxy may forward `Upgrade` with any request, and `curl --http2` sends it: only the gate's is meant.
-      shouldUpgradeCallback: ({ method, url = '', headers }) =>
+      shouldUpgradeCallback: ({ method, url = '', headers, httpVersion, socket }) =>
         method === 'GET' &&
+        httpVersion === '1.1' &&
+        // The answer to an earlier request on the connection is still to come.
+        !busy.has(socket) &&
         headers.upgrade?.toLowerCase() === 'websocket' &&
         config.TIERS.has('ws') &&
         config.WS_PATH.includes(url.split('?', 1)[0] ?? ''),
     },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
 
+  app.server.on('request', ({ socket }, response) => {
+    busy.add(socket);
+    response.once('close', () => busy.delete(socket));
+  });
   const decide = recordDecisions(metrics);
   registerRefusals(app);
+  let stopping = false;
+  app.addHook('preClose', async () => {
+    stopping = true;
+  });
   app.addHook('onRequest', async (_request, reply) => {
+    if (stopping) throw new BrokerError('overloaded', { reason: 'stopping' });
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
   });
   app.removeContentTypeParser('text/plain');
@@ -89,19 +106,20 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     await app.register(cors, {
       origin: config.allowedOrigins === '*' ? '*' : [...config.allowedOrigins],
       methods: ['GET', 'POST', 'DELETE'],
+      strictPreflight: false,
       exposedHeaders: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
     });
   }
   if (collectRoutes) await collectOpenApi(app);
   operationsRoutes(app, { store, feed });
-  const revoke = revoker({ store, feed, registry, now });
 
   if (config.TIERS.has('http')) {
     await registerLimits(app, { store, window: config.ATTEMPT_WINDOW });
     const authenticate = authenticator(credentials, feed);
     const login = passwordLogin(app, { credentials, decide, loginLimit: config.LOGIN_LIMIT });
     loginRoute(app, login);
-    await app.register(tokenRoute, { login });
+    const refresh = refreshing(app, { credentials, decide, refreshLimit: config.MINT_LIMIT });
+    await app.register(tokenRoute, { login, refresh });
     ticketRoutes(app, {
       authenticate,
       decide,
@@ -161,6 +179,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       paths: config.WS_PATH,
       reject: config.WS_REJECT,
       maxConnections: config.MAX_CONNECTIONS,
+      bindIp: config.BIND_IP,
       drainTimeout: config.DRAIN_TIMEOUT * 1000,
     });
   }

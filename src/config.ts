@@ -125,6 +125,7 @@ function contradictions(config: Config): string[] {
       'USERS_FILE or JWKS_URL is required with REDIS_URL',
     ],
     [!!JWT_SECRET && !!JWT_PRIVATE_KEY, 'JWT_SECRET and JWT_PRIVATE_KEY are both set: keep one'],
+    [JWT_SECRET?.length === 0, 'JWT_SECRET holds no secret'],
     [!!JWT_SECRET && JWT_SECRET.length > 2, 'JWT_SECRET holds more than two secrets'],
     [
       !!JWT_SECRET?.some((secret) => Buffer.byteLength(secret) < 32),
@@ -140,9 +141,12 @@ function contradictions(config: Config): string[] {
       'REDIS_CERT_FILE and REDIS_KEY_FILE must be set together',
     ],
     [!isUrl(config.PUBLIC_WS_URL, 'ws:', 'wss:'), 'PUBLIC_WS_URL must be a ws:// or wss:// URL'],
+    [config.WS_PATH.some(isTaken), 'WS_PATH names a path that something else is served at'],
+    [config.trustedProxies.some((cidr) => cidr.endsWith('/0')), 'TRUST_PROXY must not be everybody'],
     [!config.trustedProxies.every(isCidr), 'TRUST_PROXY must be addresses or CIDRs, comma-separated'],
     [
-      config.allowedOrigins instanceof Set && ![...config.allowedOrigins].every(isOrigin),
+      config.allowedOrigins instanceof Set &&
+        (config.allowedOrigins.size === 0 || ![...config.allowedOrigins].every(isOrigin)),
       'ALLOWED_ORIGINS must be origins such as https://app.example.com, comma-separated, or *',
     ],
     [!TIERS.has('http') && !REDIS_URL, 'REDIS_URL is required where TIERS leaves http out'],
@@ -175,6 +179,25 @@ function isUrl(value: string | undefined, ...protocols: string[]): boolean {
   return value === undefined || (URL.canParse(value) && protocols.includes(new URL(value).protocol));
 }
 
+function isTaken(path: string): boolean {
+  const [, first = ''] = path.split('/');
+  return [
+    '',
+    '.well-known',
+    'api',
+    'docs',
+    'healthz',
+    'metrics',
+    'openapi.yaml',
+    'readyz',
+    'revocations',
+    'sessions',
+    'tickets',
+    'token',
+    'verify',
+  ].includes(first);
+}
+
 function isOrigin(value: string): boolean {
   return URL.canParse(value) && new URL(value).origin === value;
 }
@@ -197,6 +220,9 @@ function faultOf(check: () => unknown): string | undefined {
  * provider's tokens are taken to last a day at most.
  */
 export function retentionOf(config: Config): number {
-  const { SESSION_TTL, ACCESS_TOKEN_TTL, TICKET_TTL_MAX, JWKS_URL } = config;
-  return Math.max(SESSION_TTL, ACCESS_TOKEN_TTL, JWKS_URL ? 86_400 : 0) * 1000 + TICKET_TTL_MAX * 1000;
+  const { SESSION_TTL, ACCESS_TOKEN_TTL, REFRESH_TOKEN_TTL, TICKET_TTL_MAX, JWKS_URL } = config;
+  return (
+    Math.max(SESSION_TTL, ACCESS_TOKEN_TTL, REFRESH_TOKEN_TTL, JWKS_URL ? 86_400 : 0) * 1000 +
+    TICKET_TTL_MAX * 1000
+  );
 }

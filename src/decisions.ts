@@ -4,7 +4,7 @@ import type { Metrics } from './metrics.ts';
 
 /** What a decision was about. Nothing in it may be a secret. */
 export interface Facts {
-  decision: 'login' | 'mint' | 'redeem' | 'revoke';
+  decision: 'login' | 'refresh' | 'mint' | 'redeem' | 'revoke';
   /** The client's address. */
   ip: string;
   /** How a ticket came: only redemptions have it. */
@@ -14,6 +14,8 @@ export interface Facts {
   key?: string;
   ticket_id?: string;
   session_id?: string;
+  /** The address a ticket was bound to, where it came from another and that is only reported. */
+  bound_to?: string;
   /** `ok`, or what an answer is really about: more exact than the code that the caller sees. */
   reason?: string;
 }

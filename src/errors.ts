@@ -26,7 +26,7 @@ export const refusals = {
   internal_error: { status: 500, close: 1011, text: 'Something went wrong on our side.' },
   store_unavailable: { status: 503, close: 1013, text: 'The store cannot be reached: try again.' },
   idp_unavailable: { status: 503, close: 1013, text: 'The identity provider cannot be reached: try again.' },
-  overloaded: { status: 503, close: 1013, text: 'Too many connections: try again.' },
+  overloaded: { status: 503, close: 1013, text: 'This node cannot take more at the moment: try again.' },
 } as const satisfies Record<string, { status: number; close: number; text: string }>;
 
 export type RefusalCode = keyof typeof refusals;

@@ -61,6 +61,7 @@ export const variables = {
   TICKET_TTL_MAX: seconds(300, 1, day, 'the longest life a mint may ask for, in seconds'),
   SESSION_TTL: seconds(28_800, 1, 20 * day, 'the longest session, in seconds'),
   ACCESS_TOKEN_TTL: seconds(3600, 1, 365 * day, 'seconds a token of ours is valid'),
+  REFRESH_TOKEN_TTL: seconds(1_209_600, 1, 365 * day, 'seconds a refresh token can be used'),
   METRICS_PORT: Type.Optional(
     Type.Integer({
       minimum: 0,

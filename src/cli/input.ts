@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 
 /**
  * A secret from standard input: what is piped in, without its last line break, or what is typed, unseen.
- * Never from an argument, which every process on the machine can read.
+ * An argument can be read by every process on the machine, and stays in the shell's history.
  */
 export async function readSecret(prompt: string): Promise<string> {
   if (!process.stdin.isTTY) return (await text(process.stdin)).replace(/\r?\n$/, '');

@@ -3,11 +3,13 @@ import { hostname } from 'node:os';
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
 import { buildApp } from '../app.ts';
-import { ConfigFault, readConfig, retentionOf } from '../config.ts';
+import { readConfig, retentionOf } from '../config.ts';
 import { openCredentials } from '../credentials/open.ts';
+import { revokeRemovedUsers } from '../credentials/removed-users.ts';
 import { serveMetrics } from '../http/metrics-server.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
+import { revoker } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
 import { demoUsers, tellDemo } from './demo.ts';
 import { environmentHelp } from './environment-help.ts';
@@ -20,22 +22,23 @@ export function serveCommand(): Command {
 }
 
 async function serve(): Promise<void> {
+  const started = new AsyncDisposableStack();
+  try {
+    await start(started);
+  } catch (error) {
+    // Whatever was started would keep a process alive that serves nothing.
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+async function start(started: AsyncDisposableStack): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.LOG_LEVEL);
   const now = Date.now;
   const demo = config.demo ? await demoUsers(randomBytes) : undefined;
-  const credentials = await openCredentials({
-    config,
-    now,
-    randomBytes,
-    fetch,
-    ...(demo && { demoUsers: demo.users }),
-    onFault: (variable, err) =>
-      log.error({ err }, `${variable} has changed and cannot be used: keeping the last`),
-  }).catch((error: Error) => {
-    throw new ConfigFault([`a credentials file cannot be used: ${error.message}`]);
-  });
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
+
   const opened = openStore({
     url: config.REDIS_URL,
     tls: config.redisTls,
@@ -47,25 +50,50 @@ async function serve(): Promise<void> {
     now,
     log,
   });
-  const metrics = createMetrics();
-  const app = await buildApp({ config, ...opened, node, credentials, log, metrics, now, randomBytes });
-
-  const { METRICS_PORT } = config;
-  const stopMetrics =
-    METRICS_PORT === undefined ? undefined : await serveMetrics(metrics, config.HOST, METRICS_PORT);
-
-  closeWithGrace({ delay: (config.DRAIN_TIMEOUT + 5) * 1000, logger: log }, async ({ signal, err }) => {
-    if (err) log.fatal({ err }, 'stopping after an unexpected error');
-    else log.info({ signal }, 'stopping');
-    await app.close();
-    await opened.close();
-    await stopMetrics?.();
+  started.defer(() => opened.close());
+  const { families, feed } = opened;
+  const revoke = revoker({ ...opened, now });
+  const credentials = await openCredentials({
+    config,
+    now,
+    randomBytes,
+    fetch,
+    families,
+    feed,
+    revoke,
+    ...(demo && { demoUsers: demo.users }),
+    onFault: (variable, err) =>
+      log.error({ err }, `${variable} has changed and cannot be used: keeping the last`),
   });
+  const { fileUsers: users } = credentials;
+  if (users) started.defer(revokeRemovedUsers({ users, revoke, now }));
+
+  const metrics = createMetrics();
+  if (config.METRICS_PORT !== undefined) {
+    started.defer(await serveMetrics(metrics, config.HOST, config.METRICS_PORT));
+  }
+  const app = await buildApp({
+    config,
+    ...opened,
+    revoke,
+    node,
+    credentials,
+    log,
+    metrics,
+    now,
+    randomBytes,
+  });
+  started.defer(() => app.close());
 
   const url = await app.listen({
     host: config.HOST,
     port: config.PORT,
     listenTextResolver: (at) => `bound to ${at}`,
+  });
+  closeWithGrace({ delay: (config.DRAIN_TIMEOUT + 5) * 1000, logger: log }, async ({ signal, err }) => {
+    if (err) log.fatal({ err }, 'stopping after an unexpected error');
+    else log.info({ signal }, 'stopping');
+    await started.disposeAsync();
   });
   log.info({ url, tiers: [...config.TIERS], store: config.REDIS_URL ? 'redis' : 'memory' }, 'listening');
   if (demo) tellDemo(url, demo.password);

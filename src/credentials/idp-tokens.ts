@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose';
 import { BrokerError } from '../errors.ts';
 import type { Verifier } from './caller.ts';
 import { issuerOf, refusedToken, userFromClaims } from './claims.ts';
@@ -55,20 +62,33 @@ export function idpTokenVerifier({ jwksUrl, issuer, audience, now, fetch }: IdpO
       throw new BrokerError('idp_unavailable', { reason: 'jwks_unreachable', cause: error });
     });
 
+  const options = { issuer, audience, algorithms, requiredClaims: ['sub', 'exp', 'iat'] };
+  const verify = async (credential: string): Promise<JWTPayload> => {
+    const current = { ...options, currentDate: new Date(now()) };
+    try {
+      return (await jwtVerify(credential, keys, current)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+      // A token that does not name its key may be signed with any of those that fit.
+      for await (const key of error) {
+        const payload = await jwtVerify(credential, key, current).then(
+          (verified) => verified.payload,
+          (refusal: unknown) => {
+            if (!(refusal instanceof errors.JWSSignatureVerificationFailed)) throw refusal;
+          },
+        );
+        if (payload) return payload;
+      }
+      throw new errors.JWSSignatureVerificationFailed();
+    }
+  };
+
   return async (credential) => {
     if (issuerOf(credential) !== issuer) return undefined;
-    try {
-      const { payload } = await jwtVerify(credential, keys, {
-        issuer,
-        audience,
-        algorithms,
-        requiredClaims: ['sub', 'exp', 'iat'],
-        currentDate: new Date(now()),
-      });
-      const username = payload['preferred_username'] ?? payload['username'] ?? payload['name'];
-      return userFromClaims(payload, username, Number(payload.iat), now() / 1000);
-    } catch (error) {
+    const payload = await verify(credential).catch((error: unknown) => {
       throw refusedToken(error);
-    }
+    });
+    const username = payload['preferred_username'] ?? payload['username'] ?? payload['name'];
+    return userFromClaims(payload, username, Number(payload.iat), now() / 1000);
   };
 }

@@ -1,10 +1,14 @@
-import type { Config } from '../config.ts';
+import { type Config, ConfigFault } from '../config.ts';
 import { BrokerError } from '../errors.ts';
+import type { Feed } from '../revocations/feed.ts';
+import type { Revoke } from '../revocations/revoke.ts';
 import type { RandomBytes } from '../tickets/ticket.ts';
 import { type Caller, type Verifier, verifierChain } from './caller.ts';
 import { idpTokenVerifier } from './idp-tokens.ts';
 import { issueToken, ownTokenVerifier } from './own-tokens.ts';
 import { passwordCheck } from './passwords.ts';
+import type { Login, RefreshFamilies } from './refresh-families.ts';
+import { refreshTokens } from './refresh-tokens.ts';
 import { parseServiceKeys, serviceKeyVerifier } from './service-keys.ts';
 import { keysFromPem, keysFromSecrets, type SigningKeys } from './signing-keys.ts';
 import { parseUsers, type Users } from './users-file.ts';
@@ -16,15 +20,23 @@ export interface IssuedToken {
   token: string;
   /** Seconds. */
   expires_in: number;
+  /** Buys the next token, once. */
+  refresh_token: string;
 }
+
+export type CredentialsFile = 'USERS_FILE' | 'SERVICE_KEYS_FILE';
 
 /** Everything that answers who is asking. */
 export interface Credentials {
   /** @throws BrokerError `invalid_credentials`, `overloaded` */
   login(username: string, password: string): Promise<IssuedToken>;
+  /** A new token for a refresh token. @throws BrokerError `invalid_grant`, `token_revoked`, `store_unavailable` */
+  refresh(refreshToken: string): Promise<IssuedToken>;
   /** Who sent this `Authorization` header. @throws BrokerError `invalid_token`, `idp_unavailable` */
   authenticate(authorization: string | undefined): Promise<Caller>;
   jwks: SigningKeys['jwks'];
+  /** USERS_FILE as it is now, where there is one. */
+  fileUsers: (() => Users) | undefined;
 }
 
 export interface OpenCredentialsOptions {
@@ -33,51 +45,94 @@ export interface OpenCredentialsOptions {
   now: () => number;
   randomBytes: RandomBytes;
   fetch: typeof fetch;
+  families: RefreshFamilies;
+  feed: Pick<Feed, 'current' | 'find'>;
+  revoke: Revoke;
   /** The users, where no USERS_FILE names them. */
   demoUsers?: Users;
   /** Told when a credentials file has changed and cannot be used. */
-  onFault: (variable: 'USERS_FILE' | 'SERVICE_KEYS_FILE', error: unknown) => void;
+  onFault: (variable: CredentialsFile, error: unknown) => void;
 }
 
-/** @throws FileFault, or the file system's error, when a credentials file cannot be used */
+/** @throws ConfigFault when a credentials file cannot be used, naming its variable; all of them at once */
 export async function openCredentials(options: OpenCredentialsOptions): Promise<Credentials> {
-  const { config, now, randomBytes, fetch, demoUsers = new Map(), onFault } = options;
-  const { USERS_FILE, SERVICE_KEYS_FILE, ACCESS_TOKEN_TTL, JWKS_URL, JWT_ISSUER, JWT_AUDIENCE } = config;
+  const { config, now, randomBytes, fetch, families, feed, revoke, demoUsers = new Map(), onFault } = options;
+  const { ACCESS_TOKEN_TTL, JWKS_URL, JWT_ISSUER, JWT_AUDIENCE } = config;
 
-  const keys = await signingKeys(config, randomBytes);
-  const users = USERS_FILE && watchFile(USERS_FILE, parseUsers, (error) => onFault('USERS_FILE', error));
-  const checkPassword = passwordCheck({ users: () => (users ? users.current() : demoUsers), randomBytes });
+  const faults: string[] = [];
+  const watched = <T>(variable: CredentialsFile, parse: (text: string) => T): (() => T) | undefined => {
+    const path = config[variable];
+    if (path === undefined) return undefined;
+    try {
+      const file = watchFile(path, parse, (error) => onFault(variable, error));
+      return () => file.current();
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      faults.push(code ? `${variable} cannot be read (${code})` : `${variable}: ${message}`);
+      return undefined;
+    }
+  };
+  const fileUsers = watched('USERS_FILE', parseUsers);
+  const serviceKeys = watched('SERVICE_KEYS_FILE', parseServiceKeys);
+  if (faults.length > 0) throw new ConfigFault(faults);
+
+  const users = fileUsers ?? (() => demoUsers);
+  const secrets = signingSecrets(config, randomBytes);
+  const keys = config.JWT_PRIVATE_KEY
+    ? await keysFromPem(config.JWT_PRIVATE_KEY)
+    : await keysFromSecrets(secrets);
+  const checkPassword = passwordCheck({ users, randomBytes });
+  const refreshing = refreshTokens({
+    families,
+    randomBytes,
+    secrets,
+    ttl: config.REFRESH_TOKEN_TTL,
+    // The family's own moment: what the same person has logged in to since is not the thief's.
+    async onReuse({ sub, auth_time }) {
+      await revoke({ sub, issued_before: auth_time }, 'refresh token reused');
+    },
+  });
 
   const verifiers: Verifier[] = [cachedVerifier(ownTokenVerifier({ keys, now }), now)];
-  if (SERVICE_KEYS_FILE) {
-    const file = watchFile(SERVICE_KEYS_FILE, parseServiceKeys, (error) =>
-      onFault('SERVICE_KEYS_FILE', error),
-    );
-    verifiers.push(serviceKeyVerifier(() => file.current()));
-  }
+  if (serviceKeys) verifiers.push(serviceKeyVerifier(serviceKeys));
   if (JWKS_URL && JWT_ISSUER && JWT_AUDIENCE) {
     const idp = { jwksUrl: JWKS_URL, issuer: JWT_ISSUER, audience: JWT_AUDIENCE, now, fetch };
     verifiers.push(cachedVerifier(idpTokenVerifier(idp), now));
   }
 
+  const issue = async (login: Login, refresh_token: string): Promise<IssuedToken> => {
+    const exp = Math.floor(now() / 1000) + ACCESS_TOKEN_TTL;
+    const token = await issueToken({ keys, now }, { ...login, exp });
+    return { sub: login.sub, token, expires_in: ACCESS_TOKEN_TTL, refresh_token };
+  };
+
   return {
     async login(username, password) {
-      const presented = now() / 1000;
+      const auth_time = now() / 1000;
       if (!(await checkPassword(username, password))) throw new BrokerError('invalid_credentials');
-      const exp = Math.floor(presented) + ACCESS_TOKEN_TTL;
-      const token = await issueToken({ keys, now }, { sub: username, username, auth_time: presented, exp });
-      return { sub: username, token, expires_in: ACCESS_TOKEN_TTL };
+      const login = { sub: username, username, auth_time };
+      return issue(login, await refreshing.issue(login));
+    },
+    async refresh(refreshToken) {
+      if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
+      const { login, successor } = await refreshing.rotate(refreshToken);
+      if (feed.find(login)) throw new BrokerError('token_revoked', { facts: { sub: login.sub } });
+      if (!users().has(login.sub)) {
+        throw new BrokerError('invalid_grant', { reason: 'user_removed', facts: { sub: login.sub } });
+      }
+      return issue(login, successor);
     },
     authenticate: verifierChain(verifiers),
     jwks: keys.jwks,
+    fileUsers,
   };
 }
 
 /** Without a key of its own, a process signs with a random one, which nobody else knows and which ends with it. */
-function signingKeys(
+function signingSecrets(
   { JWT_PRIVATE_KEY, JWT_SECRET }: Config,
   randomBytes: RandomBytes,
-): Promise<SigningKeys> {
-  if (JWT_PRIVATE_KEY) return keysFromPem(JWT_PRIVATE_KEY);
-  return keysFromSecrets(JWT_SECRET ?? [randomBytes(32).toString('base64url')]);
+): readonly string[] {
+  if (JWT_PRIVATE_KEY) return [JWT_PRIVATE_KEY];
+  return JWT_SECRET ?? [randomBytes(32).toString('base64url')];
 }

@@ -31,16 +31,27 @@ function nameFault(name: string, users: Users): string | undefined {
   return users.has(name) ? 'repeats a user' : undefined;
 }
 
-/** OWASP's password storage minimum: argon2id with 19 MiB and two passes, or bcrypt with cost 10. */
+/**
+ * OWASP's password storage minimum: argon2id with 19 MiB and two passes, or bcrypt with cost 10. And a maximum, beyond which one
+ * line would let any stranger stop the service.
+ */
 function hashFault(hash: string): string | undefined {
   const bcrypt = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(hash);
-  if (bcrypt) return Number(bcrypt[1]) >= 10 ? undefined : 'has a bcrypt cost below 10';
+  if (bcrypt) return within(Number(bcrypt[1]), 10, 15) ? undefined : 'has a bcrypt cost other than 10 to 15';
 
-  const argon = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$[+/A-Za-z0-9]+\$[+/A-Za-z0-9]+$/.exec(hash);
+  const argon =
+    /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$[+/A-Za-z0-9]{11,86}\$[+/A-Za-z0-9]{22,86}$/.exec(
+      hash,
+    );
   if (argon) {
-    return Number(argon[1]) >= 19 * 1024 && Number(argon[2]) >= 2
+    const [memory, passes, lanes] = argon.slice(1).map(Number) as [number, number, number];
+    return within(memory, 19 * 1024, 1024 * 1024) && within(passes, 2, 20) && within(lanes, 1, 16)
       ? undefined
-      : 'has argon2id parameters below m=19456,t=2';
+      : 'has argon2id parameters other than m=19456 to 1048576, t=2 to 20, p=1 to 16';
   }
   return 'has neither an argon2id nor a bcrypt hash';
+}
+
+function within(value: number, least: number, most: number): boolean {
+  return value >= least && value <= most;
 }

@@ -27,8 +27,8 @@ export function loginRoute(app: App, login: PasswordLogin): void {
     },
     async (request, reply) => {
       const { username, password } = request.body;
-      const { token, expires_in } = await login(request, reply, username, password);
-      return { token, expires_in };
+      const { token, expires_in, refresh_token } = await login(request, reply, username, password);
+      return { token, expires_in, refresh_token };
     },
   );
 }

@@ -48,14 +48,21 @@ export const Login = Type.Object(
 );
 
 export const LoginAnswer = Type.Object(
-  { token: Type.String(), expires_in: Type.Integer({ description: 'Seconds.' }) },
+  {
+    token: Type.String(),
+    expires_in: Type.Integer({ description: 'Seconds.' }),
+    refresh_token: Type.String({ description: 'Buys the next token at `POST /token`, once.' }),
+  },
   { title: 'LoginAnswer' },
 );
 
-/** RFC 6749 4.3.2; unknown parameters are ignored, as its 3.2 demands. */
+/** RFC 6749 4.3.2 and 6; unknown parameters are ignored, as its 3.2 demands. */
 export const TokenRequest = Type.Object(
   {
-    grant_type: Type.Optional(Type.String({ description: '`password`, which is also the default.' })),
+    grant_type: Type.Optional(
+      Type.String({ description: '`password`, which is also the default, or `refresh_token`.' }),
+    ),
+    refresh_token: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     username: Type.Optional(Name),
     password: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 })),
   },
@@ -67,6 +74,9 @@ export const TokenAnswer = Type.Object(
     access_token: Type.String(),
     token_type: Type.Literal('bearer'),
     expires_in: Type.Integer({ description: 'Seconds.' }),
+    refresh_token: Type.String({
+      description: 'Single-use. The same one again within 10 s: the same answer.',
+    }),
   },
   { title: 'TokenAnswer', description: 'RFC 6749 5.1.' },
 );

@@ -1,15 +1,20 @@
 import formbody from '@fastify/formbody';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
+import type { IssuedToken } from '../credentials/open.ts';
 import { BrokerError } from '../errors.ts';
 import type { PasswordLogin } from './password-login.ts';
+import type { Refreshing } from './refresh.ts';
 import { refusalsOf, TokenAnswer, TokenRequest } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface TokenRouteOptions {
   login: PasswordLogin;
+  refresh: Refreshing;
 }
 
-/** `POST /token`: OAuth 2.0's password grant. A plugin of its own, since it alone takes forms and takes nothing else. */
-export function tokenRoute(app: App, { login }: TokenRouteOptions, done: () => void): void {
+/** `POST /token`: OAuth 2.0's password and refresh grants. A plugin of its own, since it alone takes forms and takes nothing else. */
+export function tokenRoute(app: App, { login, refresh }: TokenRouteOptions, done: () => void): void {
   app.removeAllContentTypeParsers();
   void app.register(formbody);
   app.post(
@@ -17,7 +22,7 @@ export function tokenRoute(app: App, { login }: TokenRouteOptions, done: () => v
     {
       schema: {
         operationId: 'token',
-        summary: 'Log in as OAuth 2.0 does (RFC 6749 4.3)',
+        summary: 'Log in, or stay logged in, as OAuth 2.0 does (RFC 6749 4.3 and 6)',
         tags: ['tokens'],
         consumes: ['application/x-www-form-urlencoded'],
         body: TokenRequest,
@@ -26,6 +31,7 @@ export function tokenRoute(app: App, { login }: TokenRouteOptions, done: () => v
           ...refusalsOf(
             'unsupported_grant_type',
             'invalid_grant',
+            'token_revoked',
             'payload_too_large',
             'unsupported_media_type',
             'rate_limited',
@@ -36,15 +42,29 @@ export function tokenRoute(app: App, { login }: TokenRouteOptions, done: () => v
       },
     },
     async (request, reply) => {
-      const { grant_type = 'password', username, password } = request.body;
-      if (grant_type !== 'password') throw new BrokerError('unsupported_grant_type');
-      if (username === undefined) throw missing('username');
-      if (password === undefined) throw missing('password');
-      const { token, expires_in } = await login(request, reply, username, password).catch(asGrant);
-      return { access_token: token, token_type: 'bearer' as const, expires_in };
+      const { token, expires_in, refresh_token } = await granted(request, reply);
+      return { access_token: token, token_type: 'bearer' as const, expires_in, refresh_token };
     },
   );
   done();
+
+  async function granted(
+    request: FastifyRequest<{ Body: Static<typeof TokenRequest> }>,
+    reply: FastifyReply,
+  ): Promise<IssuedToken> {
+    const { grant_type = 'password', username, password, refresh_token } = request.body;
+    switch (grant_type) {
+      case 'password':
+        if (username === undefined) throw missing('username');
+        if (password === undefined) throw missing('password');
+        return login(request, reply, username, password).catch(asGrant);
+      case 'refresh_token':
+        if (refresh_token === undefined) throw missing('refresh_token');
+        return refresh(request, reply, refresh_token);
+      default:
+        throw new BrokerError('unsupported_grant_type');
+    }
+  }
 }
 
 function missing(field: string): BrokerError {

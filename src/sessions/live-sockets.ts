@@ -58,6 +58,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   const { now, log, metrics, feed, registry, node, refresh, maxPerSubject, endSessions } = options;
   const live = new Map<WebSocket, Live>();
   const silent = new WeakSet<WebSocket>();
+  let closing = false;
 
   const pinger = setInterval(() => {
     for (const socket of live.keys()) {
@@ -137,6 +138,10 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
 
   return {
     add(socket, session, peer) {
+      if (closing) {
+        socket.close(closeCodes.restarting, JSON.stringify({ reconnect_after_ms: 0 }));
+        return;
+      }
       const held: Live = {
         session,
         peer,
@@ -174,6 +179,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     },
 
     async closeAll(timeout) {
+      closing = true;
       clearInterval(pinger);
       await drain([...live.keys()], timeout);
       unfollow();
@@ -189,6 +195,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** What a peer may leave unread, in bytes: one that makes us talk and does not listen is dropped. */
+const unreadLimit = 1024 * 1024;
+
 function send(socket: WebSocket, message: object): void {
-  socket.send(JSON.stringify(message));
+  if (socket.bufferedAmount > unreadLimit) socket.terminate();
+  else socket.send(JSON.stringify(message));
 }

@@ -1,8 +1,10 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions, SentinelConnector } from 'ioredis';
-import { reasonOf, translated } from './driver-errors.ts';
+import type { BrokerError } from '../errors.ts';
+import { reasonOf, replied, translated } from './driver-errors.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 import {
+  beginFamilyScript,
   countedScript,
   countScript,
   leaseScript,
@@ -12,6 +14,7 @@ import {
   redeemScript,
   restoreScript,
   revokeScript,
+  rotateFamilyScript,
 } from './scripts.ts';
 
 const scripts = {
@@ -24,6 +27,8 @@ const scripts = {
   pulse: pulseScript,
   restore: restoreScript,
   lease: leaseScript,
+  beginFamily: beginFamilyScript,
+  rotateFamily: rotateFamilyScript,
 };
 
 export type ScriptName = keyof typeof scripts;
@@ -109,20 +114,30 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
   });
   // ioredis gives up for good when a failover is announced while it is looking for the primary.
   client.on('end', () => {
-    if (!closed) setTimeout(() => client.connect().catch(() => {}), reconnectDelay(1));
+    setTimeout(() => closed || client.connect().catch(() => {}), reconnectDelay(1));
   });
+
+  const relocate = () => {
+    if (client instanceof Cluster) client.refreshSlotsCache();
+    else if (client.status === 'ready') client.disconnect(true);
+  };
+  const attempt = <T>(call: () => Promise<T>) =>
+    translated(call).catch((error: BrokerError) => {
+      if (error.reason === replied('READONLY')) relocate();
+      throw error;
+    });
 
   return {
     sharded: address.mode === 'cluster',
     run(script, key, ...args) {
       const command = Reflect.get(client, commandName(script)) as (...all: unknown[]) => Promise<unknown[]>;
-      return translated(() => command.call(client, key, ...args));
+      return attempt(() => command.call(client, key, ...args));
     },
     command(name, key, ...args) {
-      return translated(() => client.call(name, key, ...args.map(String)));
+      return attempt(() => client.call(name, key, ...args.map(String)));
     },
     runAndWait(replicas, timeoutMs, script, key, ...args) {
-      return translated(async () => {
+      return attempt(async () => {
         // One pipeline: on another connection, WAIT would speak of other writes.
         const pipeline = client.pipeline();
         const command = Reflect.get(pipeline, commandName(script)) as (...all: unknown[]) => typeof pipeline;
@@ -137,7 +152,7 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
       });
     },
     readStream(stream, after, blockMs) {
-      return translated(async () => {
+      return attempt(async () => {
         const arrived =
           blockMs > 0
             ? await client.xread('COUNT', 1000, 'BLOCK', blockMs, 'STREAMS', stream, after)
@@ -148,17 +163,14 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
     },
     info() {
       const nodes = client instanceof Cluster ? client.nodes('master') : [client];
-      return translated(() => Promise.all(nodes.map((node) => node.info())));
+      return attempt(() => Promise.all(nodes.map((node) => node.info())));
     },
     async ask() {
       if (client instanceof Cluster) {
-        await translated(() => Promise.all(client.nodes('master').map((node) => node.asking())));
+        await attempt(() => Promise.all(client.nodes('master').map((node) => node.asking())));
       }
     },
-    relocate() {
-      if (client instanceof Cluster) client.refreshSlotsCache();
-      else if (client.status === 'ready') client.disconnect(true);
-    },
+    relocate,
     async close() {
       closed = true;
       client.disconnect();

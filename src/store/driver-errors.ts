@@ -9,6 +9,16 @@ export async function translated<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** The reason of a refusal that Redis itself answered with, by the code of its reply. */
+export function replied(code: string): string {
+  return `store: replied ${code}`;
+}
+
+/** The code that Redis itself refused with, if that is what a failure was. */
+export function replyIn(error: unknown): string | undefined {
+  return error instanceof BrokerError ? /^store: replied (\w+)$/.exec(error.reason)?.[1] : undefined;
+}
+
 /**
  * The kind of a driver's or a server's error. Nothing else of it may go on: it carries the command with its arguments, or quotes
  * them.
@@ -21,7 +31,7 @@ export function reasonOf(error: unknown): string {
   if (error.message.includes('enableOfflineQueue')) return 'not connected';
   if (error.name === 'MaxRetriesPerRequestError' || error.message === 'Connection is closed.')
     return 'connection lost';
-  if (/^NOPERM|executing the script can't/.test(error.message)) return 'NOPERM';
+  if (/^NOPERM|executing the script can't/.test(error.message)) return 'replied NOPERM';
   const serverCode = error.name === 'ReplyError' && /^[A-Z]+(?= )/.exec(error.message);
-  return serverCode ? serverCode[0] : error.name;
+  return serverCode ? `replied ${serverCode[0]}` : error.name;
 }

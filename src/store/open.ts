@@ -1,11 +1,14 @@
 import type { Logger } from 'pino';
+import type { RefreshFamilies } from '../credentials/refresh-families.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Registry } from '../sessions/registry.ts';
 import { connect, type RedisTls } from './connection.ts';
 import { memoryStore } from './memory.ts';
+import { memoryFamilies } from './memory-families.ts';
 import { memoryFeed } from './memory-feed.ts';
 import { memoryRegistry } from './memory-registry.ts';
 import { redisStore } from './redis.ts';
+import { redisFamilies } from './redis-families.ts';
 import { feedBlockMs, redisFeed } from './redis-feed.ts';
 import { redisRegistry } from './redis-registry.ts';
 import type { Store } from './store.ts';
@@ -32,6 +35,7 @@ export interface Opened {
   store: Store;
   feed: Feed;
   registry: Registry;
+  families: RefreshFamilies;
   close(): Promise<void>;
 }
 
@@ -44,6 +48,7 @@ export function openStore(options: OpenStoreOptions): Opened {
       store: memoryStore({ now }),
       feed: memoryFeed({ now, retention }),
       registry: memoryRegistry(),
+      families: memoryFamilies(now),
     });
   }
   const place = { url, ...(tls && { tls }) };
@@ -63,7 +68,8 @@ export function openStore(options: OpenStoreOptions): Opened {
   // Reading the feed waits, and so does publishing: each has a connection that nothing else waits behind.
   const patient = () => connect({ ...place, commandTimeout: commandTimeout + 2 * feedBlockMs });
   const feed = redisFeed({ follower: patient(), publisher: patient(), prefix, now, retention, log });
-  return closing({ store, feed, registry: redisRegistry({ connection, prefix, node, now, sessionTtl }) });
+  const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
+  return closing({ store, feed, registry, families: redisFamilies({ connection, prefix }) });
 }
 
 function closing(opened: Omit<Opened, 'close'>): Opened {

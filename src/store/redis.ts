@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
 import type { TicketRecord } from '../tickets/record.ts';
-import { newTicket, ticketId } from '../tickets/ticket.ts';
 import type { RedisConnection } from './connection.ts';
+import { replyIn } from './driver-errors.ts';
 import { claimToArguments, recordFromText, recordToText } from './record-text.ts';
 import { faultOfRedis } from './self-test.ts';
 import {
@@ -103,8 +102,13 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     async check() {
       if (!tested || fault !== undefined) await store.selfTest();
       if (fault !== undefined) throw new BrokerError('store_unavailable', { description: fault });
-      // Only reads: the redemption of nothing. The primary is there, and runs scripts.
-      await store.redeem(ticketId(newTicket(randomBytes)), { sessionId: '' });
+      // A write: a primary that is full, or has too few replicas, still answers reads.
+      try {
+        await store.count('readyz', 1000);
+      } catch (error) {
+        if (replyIn(error) !== undefined) await store.selfTest();
+        throw fault === undefined ? error : new BrokerError('store_unavailable', { description: fault });
+      }
     },
 
     selfTest() {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { BrokerError } from '../errors.ts';
 import type { TicketRecord } from '../tickets/record.ts';
 import { newTicket, ticketId } from '../tickets/ticket.ts';
 import type { RedisConnection } from './connection.ts';
+import { replyIn } from './driver-errors.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -15,22 +15,30 @@ export async function faultOfRedis(
   store: Store,
   prefix: string,
 ): Promise<string | undefined> {
-  const primaries = await connection.info().catch(unlessRefused);
-  if (primaries === 'refused') return 'The Redis user may not run INFO: grant it +info.';
+  const primaries = await connection.info().catch(refusal);
+  if (!Array.isArray(primaries)) {
+    return primaries.code === 'NOPERM'
+      ? 'The Redis user may not run INFO: grant it +info.'
+      : refuses(primaries.code);
+  }
   for (const info of primaries) {
     const fault = faultIn(info);
     if (fault) return fault;
   }
-  if (
-    (await Promise.all([
-      liveOnce(store),
-      shareOnce(connection, `${prefix}self-test`),
-      connection.ask(),
-    ]).catch(unlessRefused)) === 'refused'
-  ) {
-    return 'The Redis user may not run our scripts or a command in them: grant what docs/guarantees.md lists.';
-  }
-  return undefined;
+  const commands = Promise.all([
+    liveOnce(store),
+    shareOnce(connection, `${prefix}self-test`),
+    connection.ask(),
+  ]);
+  const refused = await commands.catch(refusal);
+  if (Array.isArray(refused)) return undefined;
+  return refused.code === 'NOPERM'
+    ? 'The Redis user may not run our scripts or a command in them: grant what docs/guarantees.md lists.'
+    : refuses(refused.code);
+}
+
+function refuses(code: string): string {
+  return `Redis refuses our commands (${code}).`;
 }
 
 /** Reads the text of `INFO`. */
@@ -87,7 +95,9 @@ async function shareOnce(connection: RedisConnection, name: string): Promise<voi
   await connection.command('DEL', stream);
 }
 
-function unlessRefused(error: unknown): 'refused' {
-  if (error instanceof BrokerError && error.reason.endsWith('NOPERM')) return 'refused';
-  throw error;
+/** What Redis itself refused with; anything else is thrown on. */
+function refusal(error: unknown): { code: string } {
+  const code = replyIn(error);
+  if (code === undefined) throw error;
+  return { code };
 }

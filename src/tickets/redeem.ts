@@ -28,8 +28,9 @@ export async function redeem(
   if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
   const id = ticketId(ticket);
   const sessionId = newSessionId(randomBytes);
-  const redemption = await store.redeem(id, { ...claim, sessionId }).catch((error: BrokerError) => {
-    throw new BrokerError(error.code, { reason: error.reason, facts: { ticket_id: id } });
+  const redemption = await store.redeem(id, { ...claim, sessionId }).catch((error: unknown) => {
+    if (error instanceof BrokerError) Object.assign(error.facts, { ticket_id: id });
+    throw error;
   });
   if (redemption.outcome !== 'redeemed') throw refused(id, redemption);
 

@@ -4,7 +4,6 @@ import { hash } from 'node:crypto';
 export type RandomBytes = (size: number) => Buffer;
 
 const form = /^wst_[A-Za-z0-9_-]{43}$/;
-const idForm = /^[A-Za-z0-9_-]{22}$/;
 
 /** A new ticket: `wst_` and 256 random bits in base64url, 47 characters. */
 export function newTicket(randomBytes: RandomBytes): string {
@@ -13,10 +12,6 @@ export function newTicket(randomBytes: RandomBytes): string {
 
 export function isTicket(value: string): boolean {
   return form.test(value);
-}
-
-export function isTicketId(value: string): boolean {
-  return idForm.test(value);
 }
 
 /** What may be stored, logged and shown of a ticket: the first 132 bits of its SHA-256, 22 base64url characters. */

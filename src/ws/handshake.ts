@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { subprotocol } from 'ws';
 import { BrokerError } from '../errors.ts';
+import { isRoom } from '../tickets/room.ts';
 
 const carrier = 'ticket.';
 
@@ -31,6 +32,7 @@ export function readHandshake(
     throw malformed('Sec-WebSocket-Key is missing or malformed');
   }
   if (rooms.length > 1) throw malformed('room is given more than once');
+  if (rooms[0] && !isRoom(rooms[0])) throw malformed('room is not the name of a room');
 
   const offered = offeredProtocols(headers['sec-websocket-protocol']);
   const carried = offered.filter((protocol) => protocol.startsWith(carrier));

@@ -18,8 +18,9 @@ export function checkOrigin(
 }
 
 function isSameHost(origin: string, host: string): boolean {
-  if (!URL.canParse(origin)) return false;
+  // As browsers spell it, and nothing more: no user, no path.
+  if (!URL.canParse(origin) || new URL(origin).origin !== origin.toLowerCase()) return false;
   const { protocol, host: originHost } = new URL(origin);
   const target = `${protocol}//${host}`;
-  return URL.canParse(target) && new URL(target).host === originHost && originHost !== '';
+  return originHost !== '' && URL.canParse(target) && new URL(target).host === originHost;
 }

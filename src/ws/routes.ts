@@ -1,5 +1,7 @@
 import websocket from '@fastify/websocket';
 import type { FastifyRequest } from 'fastify';
+import type { WebSocket } from 'ws';
+import type { BindIp } from '../address.ts';
 import type { Decide } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { carriedSecrets } from '../http/carried-secrets.ts';
@@ -27,15 +29,19 @@ export interface GateRoutesOptions {
   reject: 'http' | 'close';
   /** 0 = no limit. */
   maxConnections: number;
+  bindIp: BindIp;
   /** Milliseconds that a stopping process waits for its peers to close. */
   drainTimeout: number;
 }
 
 const maxPayload = 64 * 1024;
+const leavingLimit = 1000;
+/** What `ws` itself would refuse to upgrade. */
+const handshakeFaults: ReadonlySet<string> = new Set(['version', 'bad_handshake']);
 
 /** The WebSocket's own routes: the gate decides before the upgrade, so that a refusal is plain HTTP. */
 export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<void> {
-  const { decide, gate, sockets, paths, reject, maxConnections, drainTimeout } = options;
+  const { decide, gate, sockets, paths, reject, maxConnections, bindIp, drainTimeout } = options;
   let connections = 0;
 
   app.decorateRequest('admission', null);
@@ -46,33 +52,65 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
     preClose: (done) => {
       // Refuse new connections now, so that a balancer tries elsewhere: while it drains, Fastify would answer for itself.
       app.server.close();
-      void sockets.closeAll(drainTimeout).finally(() => app.websocketServer.close(() => done()));
+      void sockets.closeAll(drainTimeout).finally(() => {
+        // Those whose handshake was under way, and those that were refused and do not go.
+        for (const socket of app.websocketServer.clients) socket.terminate();
+        app.websocketServer.close(() => done());
+      });
     },
   });
 
-  /** Held from the handshake until the connection is gone, whatever becomes of it. */
-  const takeSlot = (request: FastifyRequest) => {
+  /** Held from the handshake until it is refused or its connection is gone. @returns what gives it back, once */
+  const takeSlot = (request: FastifyRequest): (() => void) => {
     if (maxConnections > 0 && connections >= maxConnections) {
       throw new BrokerError('overloaded', { reason: 'max_connections' });
     }
     connections++;
-    request.raw.socket.once('close', () => connections--);
+    let held = true;
+    const giveBack = () => {
+      if (held) connections--;
+      held = false;
+    };
+    request.raw.socket.once('close', giveBack);
+    return giveBack;
+  };
+
+  /** A refused peer is told why and has a second to go; a crowd of them is not waited for. */
+  let leaving = 0;
+  const sendAway = (socket: WebSocket, { closeCode, code }: BrokerError) => {
+    if (leaving >= leavingLimit) {
+      socket.terminate();
+      return;
+    }
+    leaving++;
+    const late = setTimeout(() => socket.terminate(), 1000);
+    socket.once('close', () => {
+      clearTimeout(late);
+      leaving--;
+    });
+    socket.close(closeCode, code);
   };
 
   const admit = (request: FastifyRequest): Promise<Session> => {
     const address = clientAddress(request);
     return decide(request.log, { decision: 'redeem', ip: address, via: 'ws' }, async (facts) => {
-      takeSlot(request);
-      const session = await gate.admit({
-        headers: request.headers,
-        tickets: carriedSecrets(request.raw).ticket,
-        rooms: [(request.query as { room?: string | string[] }).room ?? []].flat(),
-        address,
-        host: request.host,
-      });
-      const { session_id, ticket_id, record } = session;
-      Object.assign(facts, { sub: record.sub, ticket_id, session_id });
-      return session;
+      const giveBack = takeSlot(request);
+      try {
+        const session = await gate.admit({
+          headers: request.headers,
+          tickets: carriedSecrets(request.raw).ticket,
+          rooms: [(request.query as { room?: string | string[] }).room ?? []].flat(),
+          address,
+          host: request.host,
+        });
+        const { session_id, ticket_id, record } = session;
+        Object.assign(facts, { sub: record.sub, ticket_id, session_id });
+        if (bindIp === 'log' && record.ip !== undefined && record.ip !== address) facts.bound_to = record.ip;
+        return session;
+      } catch (error) {
+        giveBack();
+        throw error;
+      }
     });
   };
 
@@ -108,7 +146,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
       preValidation: async (request) => {
         if (!request.ws) return;
         request.admission = await admit(request).catch((error: unknown) => {
-          if (reject === 'close' && error instanceof BrokerError && error.code !== 'upgrade_required')
+          if (reject === 'close' && error instanceof BrokerError && !handshakeFaults.has(error.reason))
             return error;
           throw error;
         });
@@ -118,7 +156,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
       },
       wsHandler: (socket, request) => {
         const { admission } = request;
-        if (admission instanceof BrokerError) socket.close(admission.closeCode, admission.code);
+        if (admission instanceof BrokerError) sendAway(socket, admission);
         else if (admission) {
           sockets.add(socket, admission, {
             ip: clientAddress(request),

@@ -7,7 +7,9 @@ import { hashPassword } from '../../src/credentials/passwords.ts';
 import type { App } from '../../src/http/type-provider.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { revoker } from '../../src/revocations/revoke.ts';
 import { memoryStore } from '../../src/store/memory.ts';
+import { memoryFamilies } from '../../src/store/memory-families.ts';
 import { memoryFeed } from '../../src/store/memory-feed.ts';
 import { memoryRegistry } from '../../src/store/memory-registry.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -55,22 +57,28 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   );
   const config = readConfig(env);
   const opened = store ?? memoryStore({ now });
+  const feed = memoryFeed({ now, retention: 3_600_000 });
+  const registry = memoryRegistry();
+  const families = memoryFamilies(now);
+  const revoke = revoker({ store: opened, feed, registry, now });
   const credentials = await openCredentials({
     config,
     now,
     randomBytes,
     fetch,
+    families,
+    feed,
+    revoke,
     demoUsers: new Map([['alice', await passwordHash]]),
     onFault: (variable, err) => log.error({ err }, variable),
   });
   const metrics = createMetrics();
-  const feed = memoryFeed({ now, retention: 3_600_000 });
-  const registry = memoryRegistry();
   const deps = {
     config,
     store: opened,
     feed,
     registry,
+    revoke,
     node: 'test',
     credentials,
     log,

@@ -8,11 +8,13 @@ describe('canonicalAddress', () => {
     ['::FFFF:C000:0201', '192.0.2.1'],
     ['2001:DB8:0:0::1', '2001:db8::1'],
     ['fe80::1%eth0', 'fe80::1'],
+    ['192.0.2.1:8080', '192.0.2.1'],
+    ['[2001:db8::1]:8080', '2001:db8::1'],
   ])('spells %s as %s', (given, canonical) => {
     expect(canonicalAddress(given)).toBe(canonical);
   });
 
-  test.each(['', 'unknown', '192.0.2', '192.0.2.1:80', '0x7f.1', '192.0.2.256', '1', '\n', ':::'])(
+  test.each(['', 'unknown', '192.0.2', '0x7f.1', '192.0.2.256', '1', '\n', ':::'])(
     'does not take %j for an address',
     (given) => {
       expect(canonicalAddress(given)).toBeUndefined();

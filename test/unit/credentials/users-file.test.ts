@@ -6,7 +6,7 @@ import { listUsers, removeUser, setUser } from '../../../src/credentials/users-e
 import { parseUsers } from '../../../src/credentials/users-file.ts';
 
 const salt = 'c2FsdHNhbHRzYWx0';
-const argon = (m: number, t: number) => `$argon2id$v=19$m=${m},t=${t},p=1$${salt}$aGFzaA`;
+const argon = (m: number, t: number) => `$argon2id$v=19$m=${m},t=${t},p=1$${salt}$${'h'.repeat(43)}`;
 const bcrypt = (cost: string, variant = 'b') => `$2${variant}$${cost}$${'x'.repeat(53)}`;
 
 describe('parseUsers', () => {
@@ -32,6 +32,10 @@ describe('parseUsers', () => {
     ['crypt', 'ann:rl0uE1wnBvXmA'],
     ['a bcrypt cost of 9', `ann:${bcrypt('09')}`],
     ['too little memory', `ann:${argon(19455, 2)}`],
+    ['a hundred gigabytes', `ann:${argon(99_999_999, 2)}`],
+    ['no lanes', `ann:${argon(19456, 2).replace('p=1', 'p=0')}`],
+    ['a broken hash', `ann:${argon(19456, 2).replace(/h+$/, 'b')}`],
+    ['a bcrypt cost of 31', `ann:${bcrypt('31')}`],
     ['a single pass', `ann:${argon(19456, 1)}`],
     ['argon2i', `ann:${argon(19456, 2).replace('argon2id', 'argon2i')}`],
     ['no hash', 'ann:'],

@@ -48,6 +48,7 @@ describe('logging in', () => {
       access_token: expect.any(String),
       token_type: 'bearer',
       expires_in: 3600,
+      refresh_token: expect.stringMatching(/^wsr_/),
     });
   });
 
