@@ -158,6 +158,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       audience: config.WS_AUDIENCE,
       bindIp: config.BIND_IP,
       feed,
+      async onReplay(session_id) {
+        if (config.ON_REPLAY === 'log') return;
+        await revoke({ session_id }, 'ticket replayed').catch((err) =>
+          log.error({ err }, 'a replay could not close'),
+        );
+      },
     });
     const sockets = liveSockets({
       now,

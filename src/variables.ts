@@ -96,6 +96,11 @@ export const variables = {
   HANDSHAKE_TIMEOUT: seconds(5, 1, 300, 'seconds a client has to send its request'),
   WS_REJECT: choice(['http', 'close'], 'http', 'refuse with an HTTP status, or open and close with a code'),
   WS_AUDIENCE: Type.Optional(text('the service this gate stands before: tickets for another are refused')),
+  ON_REPLAY: choice(
+    ['log', 'close'],
+    'log',
+    'when a used ticket comes back: only log it, or end the session it opened',
+  ),
   BIND_IP: choice(['off', 'log', 'prefix', 'exact'], 'off', 'how a ticket bound to an address is compared'),
 } satisfies Record<string, TSchema>;
 

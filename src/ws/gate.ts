@@ -29,6 +29,8 @@ export interface GateOptions extends RedeemDeps {
   audience: string | undefined;
   bindIp: BindIp;
   feed: Pick<Feed, 'current' | 'find'>;
+  /** Told the session that a used ticket opened, when the ticket comes back (RFC 6749 4.1.2). */
+  onReplay: (sessionId: string) => Promise<void>;
 }
 
 export interface Gate {
@@ -46,7 +48,7 @@ export interface Gate {
 }
 
 export function createGate(options: GateOptions): Gate {
-  const { attempt, allowedOrigins, audience, bindIp, feed } = options;
+  const { attempt, allowedOrigins, audience, bindIp, feed, onReplay } = options;
 
   const spend = async (ticket: string, address: string, origin: string | undefined, room?: string) => {
     // Whoever has not heard of the latest revocations lets nobody in, and spends nobody's ticket.
@@ -59,7 +61,11 @@ export function createGate(options: GateOptions): Gate {
         ...(addresses && { addresses }),
         ...(room && { room }),
       }),
-    );
+    ).catch(async (error: unknown) => {
+      if (error instanceof BrokerError && error.reason === 'replayed')
+        await onReplay(String(error.facts['session_id']));
+      throw error;
+    });
     const { session_id, ticket_id, record } = session;
     const { sub, auth_time } = record;
     if (feed.find({ sub, auth_time, session_id, ticket_id })) {

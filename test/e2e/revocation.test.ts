@@ -318,6 +318,14 @@ describe('a node', () => {
     expect((await ended.closed).code).toBe(3000);
   });
 
+  test('ends the session that a ticket opened when the ticket comes back, where that is asked for', async () => {
+    await using at = await startBroker({ SERVICE_KEYS_FILE: keysFile, REDIS_URL: '', ON_REPLAY: 'close' });
+    const { ticket } = await ticketFor(at, 'joy');
+    const held = await open(at, ticket);
+    expect(await refused(at, ticket)).toBe(true);
+    expect(await held.closed).toEqual({ code: 3003, reason: 'ticket replayed' });
+  });
+
   test('that stops sends its peers away in batches, each with a delay of its own', async () => {
     const at = await startBroker({ SERVICE_KEYS_FILE: keysFile, REDIS_URL: '', DRAIN_TIMEOUT: '5' });
     const held = await Promise.all(

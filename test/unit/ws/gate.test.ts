@@ -21,6 +21,7 @@ function setUp(options: Partial<GateOptions> = {}) {
     audience: undefined,
     bindIp: 'off',
     feed: memoryFeed({ now: Date.now, retention: 60_000 }),
+    onReplay: async () => {},
     ...options,
   });
   const headers = {

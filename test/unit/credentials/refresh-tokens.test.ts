@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import type { Login } from '../../../src/credentials/refresh-families.ts';
+import { refreshTokens } from '../../../src/credentials/refresh-tokens.ts';
+import { memoryFamilies } from '../../../src/store/memory-families.ts';
+import { refreshContract } from '../../support/refresh-contract.ts';
+
+refreshContract('memory', async () => memoryFamilies(Date.now));
+
+describe('refresh tokens', () => {
+  const login = { sub: 'alice', username: 'Alice', auth_time: 1_700_000_000.123 };
+  function setUp(secrets = ['a'.repeat(32)]) {
+    let now = 1_000_000;
+    const reused: Login[] = [];
+    const families = memoryFamilies(() => now);
+    const make = (using: string[]) =>
+      refreshTokens({
+        families,
+        randomBytes,
+        secrets: using,
+        ttl: 3600,
+        onReuse: async (family) => void reused.push(family),
+      });
+    return {
+      tokens: make(secrets),
+      make,
+      reused,
+      pass: (seconds: number) => {
+        now += seconds * 1000;
+      },
+    };
+  }
+
+  test('are spent for a successor, and keep the time of the login', async () => {
+    const { tokens } = setUp();
+    const first = await tokens.issue(login);
+    const { login: who, successor } = await tokens.rotate(first);
+    expect(who).toEqual(login);
+    expect(successor).not.toBe(first);
+    expect((await tokens.rotate(successor)).login).toEqual(login);
+  });
+
+  test('a client that lost the reply gets the same successor, and is no thief', async () => {
+    const { tokens, reused, pass } = setUp();
+    const first = await tokens.issue(login);
+    const { successor } = await tokens.rotate(first);
+    pass(9);
+    expect((await tokens.rotate(first)).successor).toBe(successor);
+    expect(reused).toEqual([]);
+  });
+
+  test('a spent one ends the family, and all that it led to', async () => {
+    const { tokens, reused, pass } = setUp();
+    const first = await tokens.issue(login);
+    const { successor } = await tokens.rotate(first);
+    pass(11);
+    await expect(tokens.rotate(first)).rejects.toMatchObject({
+      code: 'invalid_grant',
+      reason: 'refresh_token_reused',
+    });
+    await expect(tokens.rotate(successor)).rejects.toMatchObject({ code: 'invalid_grant' });
+    expect(reused).toEqual([login]);
+  });
+
+  test('survive the rotation of the secret', async () => {
+    const { tokens, make } = setUp();
+    const first = await tokens.issue(login);
+    const rotated = make(['b'.repeat(32), 'a'.repeat(32)]);
+    const { successor } = await rotated.rotate(first);
+    expect((await make(['b'.repeat(32)]).rotate(successor)).login).toEqual(login);
+  });
+
+  test('that are not ours are refused, and end nothing', async () => {
+    const { tokens, reused } = setUp();
+    const first = await tokens.issue(login);
+    const [family, , proof] = first.split('.');
+    const forged = [
+      '',
+      'wsr_',
+      `${family}.2.${proof}`,
+      `${family}.0.${proof}`,
+      `${family}.1.${'A'.repeat(43)}`,
+      `${first}x`,
+      first.replace('wsr_', 'wst_'),
+      `${family}.1e0.${proof}`,
+      (await setUp(['c'.repeat(32)]).tokens.issue(login)).slice(0),
+    ];
+    for (const token of forged) {
+      await expect(tokens.rotate(token), token).rejects.toMatchObject({ code: 'invalid_grant' });
+    }
+    expect(reused).toEqual([]);
+    expect((await tokens.rotate(first)).login).toEqual(login);
+  });
+});
