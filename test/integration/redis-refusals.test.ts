@@ -169,7 +169,7 @@ describe('what the self-test finds missing', () => {
       `redis://broker:wrong-${encodeURIComponent(password)}@127.0.0.1:${server.port}`,
     );
     await store.logs('store disconnected');
-    expect(store.log()).toContain('"reason":"WRONGPASS"');
+    expect(store.log()).toContain('"reason":"replied WRONGPASS"');
     const failures = await Promise.all([
       failureOf(store.check()),
       failureOf(store.redeem(aTicketId(), aClaim())),
