@@ -257,19 +257,24 @@ describe('an open socket', () => {
     return socket;
   };
   const closeCode = async (socket: WebSocket) => (await once(socket, 'close'))[0];
-  const stringOf = (length: number) => JSON.stringify('x'.repeat(length - 2));
+  const messageOf = (length: number) => {
+    const message = (text: string) => JSON.stringify({ type: 'test', text });
+    return message('x'.repeat(length - message('').length));
+  };
 
   test('takes a message of 64 KiB', async () => {
     const socket = await open();
-    socket.send(stringOf(64 * 1024));
+    socket.send(messageOf(64 * 1024));
     const [data] = await once(socket, 'message');
     expect(JSON.parse(String(data))).toMatchObject({ type: 'error' });
     socket.close();
   });
 
   test.each([
-    ['a message of one byte more', 1009, (socket: WebSocket) => socket.send(stringOf(64 * 1024 + 1))],
+    ['a message of one byte more', 1009, (socket: WebSocket) => socket.send(messageOf(64 * 1024 + 1))],
     ['a message in parts that grows past it', 1009, (socket: WebSocket) => sendInParts(socket, 100)],
+    ['JSON that is no message', 1008, (socket: WebSocket) => socket.send('"hello"')],
+    ['a message without a type', 1008, (socket: WebSocket) => socket.send('{"text":"hello"}')],
     ['a message that is not JSON', 1007, (socket: WebSocket) => socket.send('hello')],
     ['an empty message', 1007, (socket: WebSocket) => socket.send('')],
     ['binary that is not JSON', 1007, (socket: WebSocket) => socket.send(Buffer.from([0, 159, 146, 150]))],
