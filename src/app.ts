@@ -92,9 +92,14 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   let stopping = false;
   app.addHook('preClose', async () => {
     stopping = true;
+    // Connections that have not said anything yet are not idle to Node, and nobody times them out any more.
+    setTimeout(() => app.server.closeAllConnections(), config.DRAIN_TIMEOUT * 1000).unref();
+  });
+  // Not earlier: @fastify/websocket has to know the request, or nobody closes the connection after the refusal.
+  app.addHook('preParsing', async () => {
+    if (stopping) throw new BrokerError('overloaded', { reason: 'stopping' });
   });
   app.addHook('onRequest', async (_request, reply) => {
-    if (stopping) throw new BrokerError('overloaded', { reason: 'stopping' });
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
   });
   app.removeContentTypeParser('text/plain');

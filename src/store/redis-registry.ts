@@ -27,9 +27,17 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   const forSubject = (sub: string) => `${prefix}sessions-for:${sub}`;
   /** What this node holds, to say it again to a Redis that has lost it. */
   const held = new Map<string, ListedSession>();
+  /** Those of them whose writing has not succeeded yet. */
+  const unwritten = new Set<string>();
+
+  /** Who asks is alive: the answer always holds this node. */
+  const liveNodes = async () => new Set((await connection.run('lease', nodesKey, leaseMs, node)) as string[]);
 
   const write = async (session: ListedSession) => {
     const { session_id, sub } = session;
+    unwritten.add(session_id);
+    // The lease first: others sweep away what belongs to a node without one.
+    await liveNodes();
     const json = JSON.stringify(session);
     await Promise.all([
       connection.command('HSET', ofNode(node), session_id, json),
@@ -38,15 +46,15 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       // No session outlives this one's whole span.
       connection.command('EXPIRE', forSubject(sub), sessionTtl),
     ]);
+    unwritten.delete(session_id);
   };
-
-  /** Who asks is alive: the answer always holds this node. */
-  const liveNodes = async () => new Set((await connection.run('lease', nodesKey, leaseMs, node)) as string[]);
 
   const renew = async () => {
     await liveNodes();
     const kept = await connection.command('PEXPIRE', ofNode(node), leaseMs);
-    if (kept === 0) for (const session of held.values()) await write(session);
+    for (const session of held.values()) {
+      if (kept === 0 || unwritten.has(session.session_id)) await write(session);
+    }
   };
   const renewal = setInterval(() => void renew().catch(() => {}), leaseMs / 3).unref();
 
@@ -71,6 +79,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
     async remove({ session_id, sub }) {
       held.delete(session_id);
+      unwritten.delete(session_id);
       await Promise.all([
         connection.command('HDEL', ofNode(node), session_id),
         connection.command('HDEL', forSubject(sub), session_id),

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import websocket from '@fastify/websocket';
 import type { FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
@@ -43,6 +44,8 @@ const handshakeFaults: ReadonlySet<string> = new Set(['version', 'bad_handshake'
 export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<void> {
   const { decide, gate, sockets, paths, reject, maxConnections, bindIp, drainTimeout } = options;
   let connections = 0;
+  /** Admissions that are not decided yet. */
+  const underWay = new Set<Promise<unknown>>();
 
   app.decorateRequest('admission', null);
   await app.register(websocket, {
@@ -52,11 +55,19 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
     preClose: (done) => {
       // Refuse new connections now, so that a balancer tries elsewhere: while it drains, Fastify would answer for itself.
       app.server.close();
-      void sockets.closeAll(drainTimeout).finally(() => {
-        // Those whose handshake was under way, and those that were refused and do not go.
-        for (const socket of app.websocketServer.clients) socket.terminate();
-        app.websocketServer.close(() => done());
-      });
+      const finish = async () => {
+        await Promise.all([sockets.closeAll(drainTimeout), Promise.allSettled(underWay)]);
+        // What was admitted meanwhile becomes a socket, which is sent away and has a second to go.
+        await nextTurn();
+        const late = setTimeout(() => {
+          for (const socket of app.websocketServer.clients) socket.terminate();
+        }, 1000);
+        app.websocketServer.close(() => {
+          clearTimeout(late);
+          done();
+        });
+      };
+      void finish();
     },
   });
 
@@ -145,7 +156,10 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
       validatorCompiler: () => () => true,
       preValidation: async (request) => {
         if (!request.ws) return;
-        request.admission = await admit(request).catch((error: unknown) => {
+        const admission = admit(request);
+        underWay.add(admission);
+        void admission.catch(() => {}).finally(() => underWay.delete(admission));
+        request.admission = await admission.catch((error: unknown) => {
           if (reject === 'close' && error instanceof BrokerError && !handshakeFaults.has(error.reason))
             return error;
           throw error;

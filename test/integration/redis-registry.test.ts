@@ -49,6 +49,24 @@ describe('Redis registry', () => {
     await Promise.all([here.close(), there.close()]);
   });
 
+  test('a session whose node has only just come is not swept away by those who look', async () => {
+    const here = await open('looker');
+    let looking = true;
+    const looks = (async () => {
+      while (looking) await here.ofSubject('newcomer');
+    })();
+    for (let round = 0; round < 20; round++) {
+      const node = `fresh-${round}`;
+      const there = await open(node);
+      await there.add(aSession(node, 'newcomer'));
+      expect((await here.ofSubject('newcomer')).map((session) => session.node)).toContain(node);
+      await there.close();
+    }
+    looking = false;
+    await looks;
+    await here.close();
+  });
+
   test('forgets the sessions of a node that is gone, within its lease', async () => {
     const here = await open('survivor');
     const lost = aSession('victim', 'emil');
