@@ -40,7 +40,7 @@ function hashFault(hash: string): string | undefined {
   if (bcrypt) return within(Number(bcrypt[1]), 10, 15) ? undefined : 'has a bcrypt cost other than 10 to 15';
 
   const argon =
-    /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$[+/A-Za-z0-9]{11,86}\$[+/A-Za-z0-9]{22,86}$/.exec(
+    /^\$argon2id\$v=19\$m=(\d{1,10}),t=(\d{1,10}),p=(\d{1,10})\$[+/A-Za-z0-9]{11,86}\$[+/A-Za-z0-9]{22,86}$/.exec(
       hash,
     );
   if (argon) {
