@@ -63,14 +63,28 @@ export async function startRedisServer(
   return server;
 }
 
+/**
+ * A port below those that the system gives to outgoing connections, so that none of these takes it meanwhile, and whose
+ * cluster bus port, 10,000 above, is free as well.
+ */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 12_000);
+    if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  server.listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    server.close();
+  }
 }
 
 /** Waits until something accepts connections, or fails when the process has ended or ten seconds are over. */
