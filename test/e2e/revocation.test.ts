@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { type BrokerProcess, sharedStore, startBroker } from '../support/broker-process.ts';
+import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
 import { until } from '../support/e2e-until.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -98,18 +98,32 @@ describe('two nodes on one Redis', () => {
     }
     expect(other.socket.readyState).toBe(WebSocket.OPEN);
 
-    const login = await call(
-      b,
-      'POST',
-      '/api/login',
-      {},
-      { username: 'alice', password: 'correct horse battery staple' },
-    );
+    const login = await call(b, 'POST', '/api/login', {}, { username: 'alice', password });
     const again = await call(a, 'POST', '/tickets', { authorization: `Bearer ${login.body.token}` });
     const back = await open(b, again.body.ticket);
     expect(back.socket.readyState).toBe(WebSocket.OPEN);
     back.socket.close();
     other.socket.close();
+  });
+
+  test('revoking a subject refuses the refresh tokens from before, everywhere', async () => {
+    const login = await call(a, 'POST', '/api/login', {}, { username: 'alice', password });
+    await revoke(b, { sub: 'alice' });
+    for (const at of [a, b]) {
+      const form = new URLSearchParams({
+        grant_type: 'refresh_token',
+        refresh_token: login.body.refresh_token,
+      });
+      const answer = await fetch(`${at.url}/token`, { method: 'POST', body: form });
+      expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([
+        401,
+        'token_revoked',
+      ]);
+    }
+    const again = await call(b, 'POST', '/api/login', {}, { username: 'alice', password });
+    expect((await call(a, 'POST', '/tickets', { authorization: `Bearer ${again.body.token}` })).status).toBe(
+      201,
+    );
   });
 
   test('reaches only what was authenticated up to the moment named', async () => {
@@ -137,13 +151,7 @@ describe('two nodes on one Redis', () => {
   });
 
   test('lists the sessions of both nodes, and lets their user end one or all', async () => {
-    const login = await call(
-      b,
-      'POST',
-      '/api/login',
-      {},
-      { username: 'alice', password: 'correct horse battery staple' },
-    );
+    const login = await call(b, 'POST', '/api/login', {}, { username: 'alice', password });
     const token = { authorization: `Bearer ${login.body.token}` };
     const mine = await Promise.all(
       [a, b].map(async (at) => open(at, (await call(at, 'POST', '/tickets', token)).body.ticket)),
@@ -217,13 +225,7 @@ describe('two nodes on one Redis', () => {
   });
 
   test('a user may not revoke, list or follow others', async () => {
-    const login = await call(
-      b,
-      'POST',
-      '/api/login',
-      {},
-      { username: 'alice', password: 'correct horse battery staple' },
-    );
+    const login = await call(b, 'POST', '/api/login', {}, { username: 'alice', password });
     const token = { authorization: `Bearer ${login.body.token}` };
     expect((await call(a, 'POST', '/revocations', token, { sub: 'bob' })).status).toBe(403);
     expect((await call(a, 'GET', '/sessions', token)).status).toBe(403);
