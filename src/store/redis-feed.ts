@@ -89,6 +89,8 @@ export function redisFeed(options: RedisFeedOptions): Feed {
       try {
         await step();
       } catch {
+        // What has been revoked since is not known before the next step succeeds.
+        lastAlive = Number.NEGATIVE_INFINITY;
         await sleep(100);
       }
     }
