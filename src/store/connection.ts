@@ -147,8 +147,10 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
             .wait(replicas, timeoutMs)
             .exec()) ?? [];
         if (ran?.[0]) throw ran[0];
-        if (waited?.[0]) throw waited[0];
-        return [ran?.[1] as unknown[], Number(waited?.[1])];
+        const answer = ran?.[1] as unknown[];
+        // A replica refuses to wait, and the script has answered what it is.
+        if (waited?.[0] && answer[0] !== 'replica') throw waited[0];
+        return [answer, Number(waited?.[1])];
       });
     },
     readStream(stream, after, blockMs) {
