@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** How a ticket's IP binding is compared: not at all, only reported, by network (/24, /64), or to the bit. */
@@ -5,6 +6,7 @@ export type BindIp = 'off' | 'log' | 'prefix' | 'exact';
 
 /** The one spelling of an IP address: lower case, shortest, `::ffff:` as IPv4, no zone; undefined when it is none. */
 export function canonicalAddress(text: string): string | undefined {
+  if (isIPv4(text)) return text;
   // Some proxies forward the port, too.
   const [, bracketed, plain] = /^\[([^\]]*)\](?::\d+)?$|^([\d.]+)(?::\d+)?$/.exec(text) ?? [];
   const unzoned = (bracketed ?? plain ?? text).split('%', 1)[0] ?? '';

@@ -9,6 +9,7 @@ import { BrokerError } from './errors.ts';
 import { authenticator } from './http/authenticate.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
+import { visitorReader } from './http/forwarded.ts';
 import { registerLimits } from './http/limits.ts';
 import { loginRoute } from './http/login.ts';
 import { collectOpenApi } from './http/openapi.ts';
@@ -27,7 +28,6 @@ import type { Revoke } from './revocations/revoke.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
 import type { Registry } from './sessions/registry.ts';
 import type { Store } from './store/store.ts';
-import { attemptLimit } from './tickets/attempts.ts';
 import type { RandomBytes } from './tickets/ticket.ts';
 import { createGate } from './ws/gate.ts';
 import { gateRoutes } from './ws/routes.ts';
@@ -146,19 +146,19 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   }
 
   if (config.TIERS.has('ws')) {
-    const attempt = attemptLimit({
-      store,
-      limit: config.ATTEMPT_LIMIT,
-      windowMs: config.ATTEMPT_WINDOW * 1000,
-      counting: config.ATTEMPT_COUNT,
-      patienceMs: config.HANDSHAKE_TIMEOUT * 1000,
-    });
     const gate = createGate({
       store,
       now,
       randomBytes,
       sessionTtl: config.SESSION_TTL,
-      attempt,
+      attempts:
+        config.ATTEMPT_LIMIT === 0
+          ? undefined
+          : {
+              limit: config.ATTEMPT_LIMIT,
+              windowMs: config.ATTEMPT_WINDOW * 1000,
+              counting: config.ATTEMPT_COUNT,
+            },
       allowedOrigins: config.allowedOrigins,
       audience: config.WS_AUDIENCE,
       bindIp: config.BIND_IP,
@@ -186,6 +186,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     await gateRoutes(app, {
       decide,
       gate,
+      visitor: visitorReader(config.trustedProxies),
       sockets,
       paths: config.WS_PATH,
       reject: config.WS_REJECT,

@@ -83,11 +83,11 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   const list = async ({ session, peer, since }: Live) => {
     const { session_id, record } = session;
     const { sub, username, auth_time } = record;
-    const exp = Math.floor(session.deadline / 1000);
-    const listed = { session_id, sub, username, node, ip: peer.ip, since, exp, auth_time, via: peer.via };
-    const all = await registry.add(listed);
-    if (maxPerSubject > 0 && all.length > maxPerSubject)
-      await endSessions(all.slice(0, all.length - maxPerSubject));
+    const { ip, via } = peer;
+    await registry.add({ session_id, sub, username, node, ip, since, exp: session.exp, auth_time, via });
+    if (maxPerSubject === 0) return;
+    const all = await registry.ofSubject(sub);
+    if (all.length > maxPerSubject) await endSessions(all.slice(0, all.length - maxPerSubject));
   };
   // What could not be listed now is listed with the node's next lease.
   const enlist = (held: Live) =>
@@ -96,15 +96,15 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   /** Moves the deadline on with a fresh ticket of the same subject. */
   const refreshed = async (socket: WebSocket, held: Live, ticket: string) => {
     try {
-      const { record, ticket_id, deadline: end } = await refresh(ticket, held.peer);
-      if (record.sub !== held.session.record.sub) {
+      const fresh = await refresh(ticket, held.peer);
+      if (fresh.record.sub !== held.session.record.sub) {
         socket.close(closeCodes.policy, 'another subject');
         return;
       }
-      held.session = { session_id: held.session.session_id, ticket_id, record, deadline: end };
-      held.end.moveTo(end);
+      held.session = { ...fresh, session_id: held.session.session_id };
+      held.end.moveTo(fresh.deadline);
       enlist(held);
-      send(socket, { type: 'session.refreshed', expires_in: Math.floor((end - now()) / 1000) });
+      send(socket, { type: 'session.refreshed', expires_in: Math.floor((fresh.deadline - now()) / 1000) });
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       send(socket, { type: 'error', error: error.code, error_description: error.message });

@@ -25,9 +25,9 @@ export interface SessionPage {
  * is one lease for a node, none for a socket. Every driver passes `test/support/registry-contract.ts`.
  */
 export interface Registry {
-  /** @returns the subject's sessions, this one included, oldest first */
-  add(session: ListedSession): Promise<ListedSession[]>;
+  add(session: ListedSession): Promise<void>;
   remove(session: Pick<ListedSession, 'session_id' | 'sub'>): Promise<void>;
+  /** Oldest first. */
   ofSubject(sub: string): Promise<ListedSession[]>;
   /** All of them, a page at a time. */
   page(cursor: string | undefined): Promise<SessionPage>;

@@ -5,6 +5,8 @@ export interface Session {
   readonly session_id: string;
   readonly ticket_id: string;
   readonly record: TicketRecord;
-  /** When it ends, at the latest: Unix milliseconds. */
+  /** When it ends, at the latest: Unix milliseconds, by this node's clock. */
   readonly deadline: number;
+  /** The same in whole Unix seconds, by the store's clock: alike for whoever asks about it. */
+  readonly exp: number;
 }

@@ -7,6 +7,7 @@ import {
   beginFamilyScript,
   countedScript,
   countScript,
+  enlistScript,
   leaseScript,
   mintScript,
   publishScript,
@@ -27,6 +28,7 @@ const scripts = {
   pulse: pulseScript,
   restore: restoreScript,
   lease: leaseScript,
+  enlist: enlistScript,
   beginFamily: beginFamilyScript,
   rotateFamily: rotateFamilyScript,
 };
@@ -42,8 +44,8 @@ export type StreamEntry = [id: string, value: string];
 export interface RedisConnection {
   /** Whether keys are spread over several primaries. */
   readonly sharded: boolean;
-  /** Runs a script on one key. Rejects with `store_unavailable`, whatever went wrong. */
-  run(script: ScriptName, key: string, ...args: (string | number)[]): Promise<unknown[]>;
+  /** Runs a script on keys of one slot. Rejects with `store_unavailable`, whatever went wrong. */
+  run(script: ScriptName, keys: string | readonly string[], ...args: (string | number)[]): Promise<unknown[]>;
   /** Runs one command, whose first argument is its key. Rejects as `run` does. */
   command(name: string, key: string, ...args: (string | number)[]): Promise<unknown>;
   /** Runs a script, then waits until that many replicas have what it wrote. Answers how many have. */
@@ -129,21 +131,21 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
 
   return {
     sharded: address.mode === 'cluster',
-    run(script, key, ...args) {
+    run(script, keys, ...args) {
       const command = Reflect.get(client, commandName(script)) as (...all: unknown[]) => Promise<unknown[]>;
-      return attempt(() => command.call(client, key, ...args));
+      return attempt(() => command.call(client, ...counted(keys), ...args));
     },
     command(name, key, ...args) {
       return attempt(() => client.call(name, key, ...args.map(String)));
     },
-    runAndWait(replicas, timeoutMs, script, key, ...args) {
+    runAndWait(replicas, timeoutMs, script, keys, ...args) {
       return attempt(async () => {
         // One pipeline: on another connection, WAIT would speak of other writes.
         const pipeline = client.pipeline();
         const command = Reflect.get(pipeline, commandName(script)) as (...all: unknown[]) => typeof pipeline;
         const [ran, waited] =
           (await command
-            .call(pipeline, key, ...args)
+            .call(pipeline, ...counted(keys), ...args)
             .wait(replicas, timeoutMs)
             .exec()) ?? [];
         if (ran?.[0]) throw ran[0];
@@ -262,7 +264,12 @@ const reconnectDelay = (attempt: number) => Math.min(attempt * 50, 250);
 
 const commandName = (script: string) => `wst_${script}`;
 
+/** A script's keys as EVAL wants them. */
+function counted(keys: string | readonly string[]): (string | number)[] {
+  return typeof keys === 'string' ? [1, keys] : [keys.length, ...keys];
+}
+
 function scriptCommands() {
-  const entries = Object.entries(scripts).map(([name, lua]) => [commandName(name), { lua, numberOfKeys: 1 }]);
+  const entries = Object.entries(scripts).map(([name, lua]) => [commandName(name), { lua }]);
   return Object.fromEntries(entries);
 }

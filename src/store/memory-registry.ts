@@ -7,7 +7,6 @@ export function memoryRegistry(): Registry {
   return {
     async add(session) {
       sessions.set(session.session_id, session);
-      return of(session.sub);
     },
     async remove({ session_id }) {
       sessions.delete(session_id);

@@ -1,7 +1,15 @@
 import { LRUCache } from 'lru-cache';
 import { BrokerError } from '../errors.ts';
-import { misfit, type TicketRecord } from '../tickets/record.ts';
-import { type Count, mayRevoke, type Spent, type Store, tombstoneMarginMs } from './store.ts';
+import { type Claim, misfit, type TicketRecord } from '../tickets/record.ts';
+import {
+  type Count,
+  isFailedAttempt,
+  mayRevoke,
+  type Redemption,
+  type Spent,
+  type Store,
+  tombstoneMarginMs,
+} from './store.ts';
 
 interface Unspent {
   record: TicketRecord;
@@ -13,6 +21,8 @@ interface Unspent {
 interface Tombstone {
   answer: Spent;
   until: number;
+  /** What one asker may hear again for a while. */
+  repeat?: { asker: string; answer: Redemption; until: number };
 }
 
 export interface MemoryStoreOptions {
@@ -37,14 +47,45 @@ export function memoryStore({ now, maxTickets = 200_000 }: MemoryStoreOptions): 
     const entry = entries.get(id);
     return entry && entry.until > now() ? entry : undefined;
   };
-  const bury = <Answer extends Spent>(id: string, { until }: Unspent, answer: Answer): Answer => {
-    entries.set(id, { answer, until: until + tombstoneMarginMs });
+  const bury = <Answer extends Spent>(
+    id: string,
+    { until }: Unspent,
+    answer: Answer,
+    repeat?: Tombstone['repeat'],
+  ): Answer => {
+    entries.set(id, { answer, until: until + tombstoneMarginMs, ...(repeat && { repeat }) });
     return answer;
   };
   const read = (key: string): Count => {
     const counter = counters.get(key);
     const resetMs = (counter?.until ?? 0) - now();
     return counter && resetMs > 0 ? { count: counter.count, resetMs } : { count: 0, resetMs: 0 };
+  };
+
+  const count = (key: string, windowMs: number): Count => {
+    const { count, resetMs } = read(key);
+    const next = { count: count + 1, resetMs: count === 0 ? windowMs : resetMs };
+    counters.set(key, { count: next.count, until: now() + next.resetMs });
+    return next;
+  };
+
+  const redeem = (id: string, claim: Claim): Redemption => {
+    const entry = find(id);
+    if (!entry) return { outcome: 'unknown' };
+    if ('answer' in entry) {
+      const { answer, repeat } = entry;
+      const again = repeat && repeat.asker === claim.repeat?.asker && repeat.until > now();
+      return again ? repeat.answer : answer;
+    }
+    const { record, mintedAt } = entry;
+    const wrong = misfit(record, claim);
+    if (wrong) return { outcome: 'misfit', misfit: wrong };
+    const { sessionId, repeat } = claim;
+    const ageMs = now() - mintedAt;
+    const answer: Redemption = { outcome: 'redeemed', record, sessionId, ageMs, at: now() };
+    const kept = repeat && { asker: repeat.asker, answer, until: now() + repeat.withinMs };
+    bury(id, entry, { outcome: 'used', sessionId }, kept);
+    return answer;
   };
 
   return {
@@ -56,14 +97,14 @@ export function memoryStore({ now, maxTickets = 200_000 }: MemoryStoreOptions): 
       return 'stored';
     },
 
-    async redeem(id, claim) {
-      const entry = find(id);
-      if (!entry) return { outcome: 'unknown' };
-      if ('answer' in entry) return entry.answer;
-      const wrong = misfit(entry.record, claim);
-      if (wrong) return { outcome: 'misfit', misfit: wrong };
-      bury(id, entry, { outcome: 'used', sessionId: claim.sessionId });
-      return { outcome: 'redeemed', record: entry.record, ageMs: now() - entry.mintedAt };
+    async redeem(id, claim, allowance) {
+      if (!allowance) return redeem(id, claim);
+      const { counter, limit, windowMs, counting } = allowance;
+      const counted = counting === 'all' ? count(counter, windowMs).count - 1 : read(counter).count;
+      if (counted >= limit) return { outcome: 'limited', resetMs: read(counter).resetMs };
+      const redemption = redeem(id, claim);
+      if (counting === 'failed' && isFailedAttempt(redemption)) count(counter, windowMs);
+      return redemption;
     },
 
     async revoke(id, by) {
@@ -75,10 +116,7 @@ export function memoryStore({ now, maxTickets = 200_000 }: MemoryStoreOptions): 
     },
 
     async count(key, windowMs) {
-      const { count, resetMs } = read(key);
-      const next = { count: count + 1, resetMs: count === 0 ? windowMs : resetMs };
-      counters.set(key, { count: next.count, until: now() + next.resetMs });
-      return next;
+      return count(key, windowMs);
     },
 
     async counted(key) {

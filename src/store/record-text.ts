@@ -21,12 +21,18 @@ export function recordFromText(text: string): TicketRecord {
   };
 }
 
-/** A claim's checks in the order of the redeem script's arguments; an absent one is empty. */
-export function claimToArguments(
-  claim: Claim,
-): [aud: string, origin: string, addresses: string, room: string] {
-  const addresses = claim.addresses ? `\n${claim.addresses.join('\n')}\n` : '';
-  return [claim.aud ?? '', claim.origin ?? '', addresses, claim.room ?? ''];
+/** A claim in the order of the redeem script's arguments; what is absent is empty. */
+export function claimToArguments(claim: Claim): string[] {
+  const { sessionId, aud = '', origin = '', addresses, room = '', repeat } = claim;
+  return [
+    sessionId,
+    aud,
+    origin,
+    addresses ? `\n${addresses.join('\n')}\n` : '',
+    room,
+    repeat ? oneLine(repeat.asker) : '',
+    repeat ? String(repeat.withinMs) : '',
+  ];
 }
 
 function roomsToText(rooms: readonly string[] | undefined): string {

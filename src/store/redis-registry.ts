@@ -1,5 +1,6 @@
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { RedisConnection } from './connection.ts';
+import { gathering } from './gathering.ts';
 
 export interface RedisRegistryOptions {
   connection: RedisConnection;
@@ -13,6 +14,14 @@ export interface RedisRegistryOptions {
   sessionTtl: number;
   /** Milliseconds after which a silent node's sessions are gone. */
   leaseMs?: number;
+}
+
+/** One line of the registry: a session in one of its two hashes, or, with no text, its removal. */
+interface Entry {
+  key: string;
+  session_id: string;
+  json: string;
+  ttlMs: number;
 }
 
 /**
@@ -32,19 +41,29 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
   /** Who asks is alive: the answer always holds this node. */
   const liveNodes = async () => new Set((await connection.run('lease', nodesKey, leaseMs, node)) as string[]);
+  const lease = gathering<undefined, undefined>(async (_group, calls) => {
+    await liveNodes();
+    return calls.map(() => undefined);
+  });
+  /** In Cluster, every key is on a primary of its own. */
+  const enlist = gathering<Entry, undefined>(async (_group, entries) => {
+    const args = entries.flatMap(({ session_id, json, ttlMs }) => [session_id, json, ttlMs]);
+    const keys = entries.map(({ key }) => key);
+    await connection.run('enlist', keys, ...args);
+    return entries.map(() => undefined);
+  });
+  const enter = (entry: Entry) => enlist(connection.sharded ? entry.key : '', entry);
 
   const write = async (session: ListedSession) => {
     const { session_id, sub } = session;
     unwritten.add(session_id);
     // The lease first: others sweep away what belongs to a node without one.
-    await liveNodes();
+    await lease('', undefined);
     const json = JSON.stringify(session);
     await Promise.all([
-      connection.command('HSET', ofNode(node), session_id, json),
-      connection.command('PEXPIRE', ofNode(node), leaseMs),
-      connection.command('HSET', forSubject(sub), session_id, json),
+      enter({ key: ofNode(node), session_id, json, ttlMs: leaseMs }),
       // No session outlives this one's whole span.
-      connection.command('EXPIRE', forSubject(sub), sessionTtl),
+      enter({ key: forSubject(sub), session_id, json, ttlMs: sessionTtl * 1000 }),
     ]);
     unwritten.delete(session_id);
   };
@@ -74,15 +93,14 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
     async add(session) {
       held.set(session.session_id, session);
       await write(session);
-      return ofSubject(session.sub);
     },
 
     async remove({ session_id, sub }) {
       held.delete(session_id);
       unwritten.delete(session_id);
       await Promise.all([
-        connection.command('HDEL', ofNode(node), session_id),
-        connection.command('HDEL', forSubject(sub), session_id),
+        enter({ key: ofNode(node), session_id, json: '', ttlMs: 0 }),
+        enter({ key: forSubject(sub), session_id, json: '', ttlMs: 0 }),
       ]);
     },
 

@@ -1,10 +1,14 @@
 import { BrokerError } from '../errors.ts';
-import type { TicketRecord } from '../tickets/record.ts';
+import type { Claim, Misfit } from '../tickets/record.ts';
+import { attemptsInLine } from './attempts-in-line.ts';
 import type { RedisConnection } from './connection.ts';
 import { replyIn } from './driver-errors.ts';
+import { gathering } from './gathering.ts';
 import { claimToArguments, recordFromText, recordToText } from './record-text.ts';
 import { faultOfRedis } from './self-test.ts';
 import {
+  type Allowance,
+  type PutResult,
   type Redemption,
   type Revoker,
   type Store,
@@ -36,27 +40,44 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
 
   // `{h}` is a Cluster hash tag: what belongs to one ticket stays in one slot.
   const ticketKey = (id: string) => `${prefix}t:{${id.charAt(0)}}:${id}`;
+  const answerKey = (id: string) => `${prefix}v:{${id.charAt(0)}}:${id}`;
   const counterKey = (key: string) => `${prefix}c:${key}`;
 
   /** A script's answer is text; a replica's means that the primary is somewhere else now. */
-  const run = async (...call: Parameters<RedisConnection['run']>): Promise<string[]> => {
+  const run = async <Answer = string>(...call: Parameters<RedisConnection['run']>): Promise<Answer[]> => {
     const answer = await connection.run(...call);
-    if (answer[0] !== 'replica') return answer as string[];
+    if (answer[0] !== 'replica') return answer as Answer[];
     connection.relocate();
     throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
   };
 
-  const put = async (id: string, record: TicketRecord, ttlMs: number) => {
-    const shard = shardOf(id);
+  const put = gathering<Mint, PutResult>(async (shard, mints) => {
     const known = tenures.get(shard);
-    const args = [known ?? 'unseen', ttlMs, recordToText(record)];
-    const [outcome, current] = await run('mint', ticketKey(id), ...args);
+    const args = mints.flatMap(({ text, ttlMs }) => [ttlMs, text]);
+    const [current, ...outcomes] = await run(
+      'mint',
+      mints.map(({ id }) => ticketKey(id)),
+      known ?? 'unseen',
+      ...args,
+    );
     if (current !== undefined && current !== known) {
       tenures.set(shard, current);
       if (known !== undefined) void store.selfTest();
     }
-    return outcome === 'stored' ? ('stored' as const) : ('retry' as const);
-  };
+    return outcomes.map((outcome) => (outcome === 'stored' ? 'stored' : 'retry'));
+  });
+
+  const redeem = gathering<Presented, Redemption>(async (_group, presented) => {
+    const { limit = 0, windowMs = 0, counting = '' } = presented[0]?.allowance ?? {};
+    const keys = presented.flatMap(({ id, allowance }) => [
+      ticketKey(id),
+      answerKey(id),
+      ...(allowance ? [counterKey(allowance.counter)] : []),
+    ]);
+    const args = presented.flatMap(({ claim }) => claimToArguments(claim));
+    const answers = await run<Judged>('redeem', keys, tombstoneMarginMs, limit, windowMs, counting, ...args);
+    return answers.map((answer, index) => redemptionFrom(answer, presented[index]?.claim.sessionId ?? ''));
+  });
 
   const test = async () => {
     try {
@@ -70,15 +91,22 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     }
   };
 
-  const store: RedisStore = {
-    put,
+  const inLine = attemptsInLine({
+    count: (key, windowMs) => store.count(key, windowMs),
+    counted: (key) => store.counted(key),
+  });
 
-    async redeem(id, claim) {
-      const args = [claim.sessionId, tombstoneMarginMs, ...claimToArguments(claim)];
-      const [outcome, detail = '', age] = await run('redeem', ticketKey(id), ...args);
-      if (outcome === 'redeemed') return { outcome, record: recordFromText(detail), ageMs: Number(age) };
-      if (outcome === 'used') return { outcome, sessionId: detail };
-      return (outcome === 'misfit' ? { outcome, misfit: detail } : { outcome }) as Redemption;
+  const store: RedisStore = {
+    async put(id, record, ttlMs) {
+      return put(shardOf(id), { id, text: recordToText(record), ttlMs });
+    },
+
+    async redeem(id, claim, allowance) {
+      if (!allowance) return redeem(shardOf(id), { id, claim });
+      // In Cluster, a ticket and a counter are in different slots, and no script can have both.
+      if (connection.sharded) return inLine(allowance, () => redeem(shardOf(id), { id, claim }));
+      const { limit, windowMs, counting } = allowance;
+      return redeem(`${limit} ${windowMs} ${counting}`, { id, claim, allowance });
     },
 
     async revoke(id, by) {
@@ -123,6 +151,45 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     },
   };
   return store;
+}
+
+interface Mint {
+  id: string;
+  text: string;
+  ttlMs: number;
+}
+
+interface Presented {
+  id: string;
+  claim: Claim;
+  allowance?: Allowance;
+}
+
+/** What the redeem script says of one ticket. */
+type Judged =
+  | [outcome: 'redeemed', value: string, ageMs: number, at: number]
+  | [outcome: 'repeated', value: string, ageMs: number, at: number, sessionId: string]
+  | [outcome: 'used', sessionId: string]
+  | [outcome: 'misfit', misfit: Misfit]
+  | [outcome: 'limited', resetMs: number]
+  | [outcome: 'unknown' | 'expired' | 'fenced' | 'revoked'];
+
+function redemptionFrom(answer: Judged, sessionId: string): Redemption {
+  switch (answer[0]) {
+    case 'redeemed':
+    case 'repeated': {
+      const [, value, ageMs, at, given = sessionId] = answer;
+      return { outcome: 'redeemed', record: recordFromText(value), sessionId: given, ageMs, at };
+    }
+    case 'used':
+      return { outcome: 'used', sessionId: answer[1] };
+    case 'misfit':
+      return { outcome: 'misfit', misfit: answer[1] };
+    case 'limited':
+      return { outcome: 'limited', resetMs: Math.max(answer[1], 0) };
+    default:
+      return { outcome: answer[0] };
+  }
 }
 
 function countOf([count, resetMs]: string[]) {

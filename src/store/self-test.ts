@@ -80,12 +80,12 @@ async function shareOnce(connection: RedisConnection, name: string): Promise<voi
   const [hash, set, stream, pulse] = ['hash', 'set', 'stream', 'pulse'].map(
     (kind) => `${name}:${kind}:${id}`,
   ) as [string, string, string, string];
-  await connection.command('HSET', hash, 'field', 'value');
-  await connection.command('EXPIRE', hash, 1);
+  await connection.run('enlist', hash, 'field', 'value', 1000);
   await connection.command('HGET', hash, 'field');
   await connection.command('HVALS', hash);
   await connection.command('HSCAN', hash, '0');
   await connection.command('HDEL', hash, 'field');
+  await connection.run('enlist', hash, 'field', '', 0);
   await connection.run('lease', set, 1, name);
   await connection.command('ZREM', set, name);
   await connection.run('pulse', pulse, 1);

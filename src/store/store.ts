@@ -11,14 +11,36 @@ export type PutResult = 'stored' | 'retry';
 export type Spent = { outcome: 'used'; sessionId: string } | { outcome: 'revoked' };
 
 export type Redemption =
-  /** Spent by this very call. `ageMs`: milliseconds since the mint, by the store's own clock. */
-  | { outcome: 'redeemed'; record: TicketRecord; ageMs: number }
+  /**
+   * Spent by this very call. By the store's own clock: `at`, Unix milliseconds, and `ageMs`, milliseconds since the mint.
+   * `sessionId` is the claim's, or, where the same asker asks again, the one that was answered before.
+   */
+  | { outcome: 'redeemed'; record: TicketRecord; sessionId: string; ageMs: number; at: number }
   | Spent
   | { outcome: 'unknown' | 'expired' }
   /** Written under another tenure: the store restarted or failed over since. */
   | { outcome: 'fenced' }
   /** Refused, and still unspent. */
-  | { outcome: 'misfit'; misfit: Misfit };
+  | { outcome: 'misfit'; misfit: Misfit }
+  /** Not looked at: the allowance is used up for so many milliseconds. */
+  | { outcome: 'limited'; resetMs: number };
+
+/** On whose account a ticket is presented, and how often that one may get it wrong. */
+export interface Allowance {
+  /** The counter that all nodes share. */
+  readonly counter: string;
+  /** Attempts in a window, at least 1. */
+  readonly limit: number;
+  /** Milliseconds. */
+  readonly windowMs: number;
+  /** `failed`: only refused attempts count. `all`: every one does. */
+  readonly counting: 'failed' | 'all';
+}
+
+/** Whether an attempt that ended so is counted where failed ones are: not when the store lost a ticket that was good. */
+export function isFailedAttempt({ outcome }: Redemption): boolean {
+  return outcome !== 'redeemed' && outcome !== 'fenced' && outcome !== 'limited';
+}
 
 /** Who may take a ticket back: its subject, the service key that minted it, or anyone who holds it. */
 export type Revoker = { sub: string } | { key: string } | 'holder';
@@ -44,8 +66,11 @@ export interface Count {
 export interface Store {
   /** Writes an unspent ticket for `ttlMs` milliseconds. */
   put(ticketId: string, record: TicketRecord, ttlMs: number): Promise<PutResult>;
-  /** Spends a ticket if it is known, current and fits the claim: at most one call ever answers `redeemed`. */
-  redeem(ticketId: string, claim: Claim): Promise<Redemption>;
+  /**
+   * Spends a ticket if it is known, current and fits the claim: for at most one session anything ever answers `redeemed`. With
+   * an allowance, an attempt is counted as it is judged, so that thousands at once get no more answers than in a row.
+   */
+  redeem(ticketId: string, claim: Claim, allowance?: Allowance): Promise<Redemption>;
   /** Makes an unspent ticket unusable. Idempotent. */
   revoke(ticketId: string, by: Revoker): Promise<TicketRevocation>;
   /** Adds one to a counter; the first one opens its window of `windowMs`. */

@@ -35,6 +35,15 @@ export interface Claim {
   readonly addresses?: readonly string[];
   /** The room asked for with the handshake. */
   readonly room?: string;
+  /** Lets one asker hear the same answer again: a proxy or a node that asks twice about one connection. */
+  readonly repeat?: Repeat;
+}
+
+export interface Repeat {
+  /** Who asks, and about what: nobody else can say the same. No line breaks. */
+  readonly asker: string;
+  /** Milliseconds for which the answer is kept. */
+  readonly withinMs: number;
 }
 
 export type Misfit = 'aud' | 'origin' | 'ip' | 'room';

@@ -1,6 +1,6 @@
 import { BrokerError, type RefusalCode } from '../errors.ts';
 import type { Session } from '../sessions/session.ts';
-import type { Redemption, Store } from '../store/store.ts';
+import type { Allowance, Redemption, Store } from '../store/store.ts';
 import type { Claim } from './record.ts';
 import { isTicket, newSessionId, type RandomBytes, ticketId } from './ticket.ts';
 
@@ -17,26 +17,33 @@ export interface RedeemDeps {
  * Spends a ticket and opens the session that it stands for. A refusal tells the caller no more than it must; the error's
  * `reason` and `facts` tell the log what really happened.
  *
- * @throws BrokerError `invalid_ticket`, `binding_mismatch`, `room_forbidden` (the last two leave it unspent),
+ * @throws BrokerError `invalid_ticket`, `binding_mismatch`, `room_forbidden`, `rate_limited` (the last three leave it unspent),
  *   `store_unavailable` (it may be spent)
  */
 export async function redeem(
   { store, now, randomBytes, sessionTtl }: RedeemDeps,
   ticket: string,
   claim: Omit<Claim, 'sessionId'>,
+  allowance?: Allowance,
 ): Promise<Session> {
   if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
   const id = ticketId(ticket);
-  const sessionId = newSessionId(randomBytes);
-  const redemption = await store.redeem(id, { ...claim, sessionId }).catch((error: unknown) => {
+  const asked = { ...claim, sessionId: newSessionId(randomBytes) };
+  const redemption = await store.redeem(id, asked, allowance).catch((error: unknown) => {
     if (error instanceof BrokerError) Object.assign(error.facts, { ticket_id: id });
     throw error;
   });
   if (redemption.outcome !== 'redeemed') throw refused(id, redemption);
 
-  const { record, ageMs } = redemption;
+  const { record, sessionId, ageMs, at } = redemption;
   const leftMs = Math.min(sessionTtl * 1000, record.session_ttl * 1000 - ageMs);
-  return { session_id: sessionId, ticket_id: id, record, deadline: now() + leftMs };
+  return {
+    session_id: sessionId,
+    ticket_id: id,
+    record,
+    deadline: now() + leftMs,
+    exp: Math.floor((at + leftMs) / 1000),
+  };
 }
 
 function refused(ticket_id: string, redemption: Exclude<Redemption, { outcome: 'redeemed' }>): BrokerError {
@@ -47,6 +54,12 @@ function refused(ticket_id: string, redemption: Exclude<Redemption, { outcome: '
       return redemption.misfit === 'room'
         ? refusal('room_forbidden', 'room_forbidden', { ticket_id })
         : refusal('binding_mismatch', `${redemption.misfit}_mismatch`, { ticket_id });
+    case 'limited':
+      return new BrokerError('rate_limited', {
+        reason: 'attempt_limit',
+        retryAfter: Math.ceil(redemption.resetMs / 1000) || 1,
+        facts: { ticket_id },
+      });
     default:
       return refusal('invalid_ticket', redemption.outcome, { ticket_id });
   }

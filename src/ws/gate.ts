@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { acceptableForms, type BindIp } from '../address.ts';
+import { acceptableForms, type BindIp, countedAs } from '../address.ts';
 import { BrokerError } from '../errors.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Refresh } from '../sessions/live-sockets.ts';
 import type { Session } from '../sessions/session.ts';
-import type { Attempt } from '../tickets/attempts.ts';
+import type { Allowance } from '../store/store.ts';
 import { type RedeemDeps, redeem } from '../tickets/redeem.ts';
 import { isTicket } from '../tickets/ticket.ts';
 import { readHandshake } from './handshake.ts';
@@ -23,7 +23,8 @@ export interface Knock {
 }
 
 export interface GateOptions extends RedeemDeps {
-  attempt: Attempt;
+  /** What an address may get wrong; undefined: as much as it likes. */
+  attempts: Omit<Allowance, 'counter'> | undefined;
   allowedOrigins: ReadonlySet<string> | '*' | undefined;
   /** The service that stands behind this gate. */
   audience: string | undefined;
@@ -40,7 +41,7 @@ export interface Gate {
    * The order matters: what costs nothing comes first, and what could tell somebody something about a ticket comes after
    * the limit on attempts.
    *
-   * @throws BrokerError whatever `readHandshake`, `checkOrigin`, `Attempt` and `redeem` refuse with
+   * @throws BrokerError whatever `readHandshake`, `checkOrigin` and `redeem` refuse with
    */
   admit(knock: Knock): Promise<Session>;
   /** Spends a ticket that arrived on a socket which is open already. @throws BrokerError as `admit` does */
@@ -48,20 +49,20 @@ export interface Gate {
 }
 
 export function createGate(options: GateOptions): Gate {
-  const { attempt, allowedOrigins, audience, bindIp, feed, onReplay } = options;
+  const { attempts, allowedOrigins, audience, bindIp, feed, onReplay } = options;
 
   const spend = async (ticket: string, address: string, origin: string | undefined, room?: string) => {
     // Whoever has not heard of the latest revocations lets nobody in, and spends nobody's ticket.
     if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
     const addresses = acceptableForms(address, bindIp);
-    const session = await attempt(address, () =>
-      redeem(options, ticket, {
-        ...(audience && { aud: audience }),
-        ...(origin && { origin }),
-        ...(addresses && { addresses }),
-        ...(room && { room }),
-      }),
-    ).catch(async (error: unknown) => {
+    const claim = {
+      ...(audience && { aud: audience }),
+      ...(origin && { origin }),
+      ...(addresses && { addresses }),
+      ...(room && { room }),
+    };
+    const allowance = attempts && { ...attempts, counter: `attempts:${countedAs(address)}` };
+    const session = await redeem(options, ticket, claim, allowance).catch(async (error: unknown) => {
       if (error instanceof BrokerError && error.reason === 'replayed')
         await onReplay(String(error.facts['session_id']));
       throw error;

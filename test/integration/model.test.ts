@@ -306,7 +306,9 @@ function bareGetdel(url: string): Store {
       const wrong = seen && misfit(JSON.parse(seen), claim);
       if (wrong) return { outcome: 'misfit', misfit: wrong };
       const taken = await guarded(redis.getdel(key(id)));
-      return taken ? { outcome: 'redeemed', record: JSON.parse(taken), ageMs: 0 } : { outcome: 'unknown' };
+      if (!taken) return { outcome: 'unknown' };
+      const { sessionId } = claim;
+      return { outcome: 'redeemed', record: JSON.parse(taken), sessionId, ageMs: 0, at: Date.now() };
     },
     revoke: async (id) =>
       (await guarded(redis.del(key(id)))) ? { outcome: 'revoked' } : { outcome: 'unknown' },

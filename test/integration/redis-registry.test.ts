@@ -41,7 +41,8 @@ describe('Redis registry', () => {
     const mine = aSession('here', 'dora');
     const theirs = { ...aSession('there', 'dora'), since: mine.since + 1 };
     await here.add(mine);
-    expect((await there.add(theirs)).map(({ session_id }) => session_id)).toEqual([
+    await there.add(theirs);
+    expect((await there.ofSubject('dora')).map(({ session_id }) => session_id)).toEqual([
       mine.session_id,
       theirs.session_id,
     ]);

@@ -24,7 +24,6 @@ export const grants = {
     '+hvals',
     '+hscan',
     '+hdel',
-    '+expire',
     '+zadd',
     '+zrange',
     '+zrem',

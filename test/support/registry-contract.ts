@@ -28,8 +28,9 @@ export function registryContract(driver: string, open: (node: string) => Promise
     test('lists a subject’s sessions, oldest first, and nobody else’s', async () => {
       const sub = `alice:{x}:${randomUUID()}`;
       const [first, second] = [aSession(sub), aSession(sub)];
-      expect(await registry.add(first)).toEqual([first]);
-      expect(await registry.add(second)).toEqual([first, second]);
+      await registry.add(first);
+      expect(await registry.ofSubject(sub)).toEqual([first]);
+      await registry.add(second);
       await registry.add(aSession('bob'));
       expect(await registry.ofSubject(sub)).toEqual([first, second]);
       await registry.remove(first);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Store } from '../../src/store/store.ts';
+import type { Allowance, Redemption, Store } from '../../src/store/store.ts';
 import type { TicketRecord } from '../../src/tickets/record.ts';
 import { aClaim, aRecord, aTicketId } from './records.ts';
 
@@ -49,7 +49,13 @@ export function storeContract(driver: string, open: OpenStore, openAnother: Open
         });
 
         const first = await store.redeem(id, claim);
-        expect(first).toEqual({ outcome: 'redeemed', record, ageMs: expect.any(Number) });
+        expect(first).toEqual({
+          outcome: 'redeemed',
+          record,
+          sessionId: claim.sessionId,
+          ageMs: expect.any(Number),
+          at: expect.closeTo(Date.now(), -4),
+        });
         expect(await another.redeem(id, aClaim())).toEqual({ outcome: 'used', sessionId: claim.sessionId });
       });
 
@@ -134,6 +140,104 @@ export function storeContract(driver: string, open: OpenStore, openAnother: Open
       test('does not look at the address when the claim names none', async () => {
         const id = await put(aRecord({ ip: '192.0.2.1' }));
         expect(await store.redeem(id, aClaim())).toMatchObject({ outcome: 'redeemed' });
+      });
+    });
+
+    describe('attempts', () => {
+      const allowed = (over: Partial<Allowance> = {}): Allowance => ({
+        counter: `test:${aTicketId()}`,
+        limit: 5,
+        windowMs: 10_000,
+        counting: 'failed',
+        ...over,
+      });
+      const outcomesOf = async (redemptions: Promise<Redemption>[]) => {
+        const tally: Record<string, number> = {};
+        for (const { outcome } of await Promise.all(redemptions)) tally[outcome] = (tally[outcome] ?? 0) + 1;
+        return tally;
+      };
+      const guesses = (count: number, allowance: Allowance) =>
+        Array.from({ length: count }, () => store.redeem(aTicketId(), aClaim(), allowance));
+
+      test('that fail are counted, and beyond the limit even a good ticket is left alone', async () => {
+        const allowance = allowed();
+        expect(await outcomesOf(guesses(5, allowance))).toEqual({ unknown: 5 });
+        const id = await put();
+        expect(await another.redeem(id, aClaim(), allowance)).toEqual({
+          outcome: 'limited',
+          resetMs: expect.closeTo(10_000, -4),
+        });
+        expect(await another.redeem(id, aClaim(), allowed())).toMatchObject({ outcome: 'redeemed' });
+      });
+
+      test('that are made at once get no more answers than in a row', async () => {
+        expect(await outcomesOf(guesses(200, allowed()))).toEqual({ unknown: 5, limited: 195 });
+      });
+
+      test('that succeed do not count, however many come at once', async () => {
+        const allowance = allowed();
+        const ids = await Promise.all(Array.from({ length: 50 }, () => put()));
+        expect(await outcomesOf(ids.map((id) => store.redeem(id, aClaim(), allowance)))).toEqual({
+          redeemed: 50,
+        });
+        expect(await store.counted(allowance.counter)).toMatchObject({ count: 0 });
+      });
+
+      test('count for a used ticket, and for one that does not fit', async () => {
+        const allowance = allowed({ limit: 2 });
+        const id = await put(aRecord({ aud: 'chat' }));
+        await store.redeem(id, aClaim(), allowance);
+        await store.redeem(id, aClaim({ aud: 'chat' }), allowance);
+        await store.redeem(id, aClaim({ aud: 'chat' }), allowance);
+        expect(await store.redeem(id, aClaim(), allowance)).toMatchObject({ outcome: 'limited' });
+      });
+
+      test('all count where that is asked for', async () => {
+        const allowance = allowed({ counting: 'all' });
+        const ids = await Promise.all(Array.from({ length: 7 }, () => put()));
+        expect(await outcomesOf(ids.map((id) => store.redeem(id, aClaim(), allowance)))).toEqual({
+          redeemed: 5,
+          limited: 2,
+        });
+      });
+
+      test('may be made again when the window is over', async () => {
+        const allowance = allowed({ limit: 1, windowMs: 100 });
+        await store.redeem(aTicketId(), aClaim(), allowance);
+        await sleep(150);
+        expect(await store.redeem(await put(), aClaim(), allowance)).toMatchObject({ outcome: 'redeemed' });
+      });
+    });
+
+    describe('asking again', () => {
+      const repeat = { asker: 'proxy one:request 7', withinMs: 300 };
+
+      test('gives the same asker the same answer, and anyone else none', async () => {
+        const record = aRecord({ rooms: ['a room'], context: 'x\ny' });
+        const id = await put(record);
+        const first = await store.redeem(id, aClaim({ repeat }));
+        expect(first).toMatchObject({ outcome: 'redeemed', record });
+        await sleep(20);
+        expect(await another.redeem(id, aClaim({ repeat }))).toEqual(first);
+        const others = [aClaim(), aClaim({ repeat: { ...repeat, asker: 'proxy one:request 8' } })];
+        for (const claim of others) {
+          expect(await another.redeem(id, claim)).toMatchObject({ outcome: 'used' });
+        }
+      });
+
+      test('is over after a while', async () => {
+        const id = await put();
+        await store.redeem(id, aClaim({ repeat }));
+        await sleep(350);
+        expect(await store.redeem(id, aClaim({ repeat }))).toMatchObject({ outcome: 'used' });
+      });
+
+      test('does not make an answer of a refusal', async () => {
+        const id = await put(aRecord({ aud: 'chat' }));
+        expect(await store.redeem(id, aClaim({ repeat }))).toMatchObject({ outcome: 'misfit' });
+        expect(await store.redeem(id, aClaim({ repeat, aud: 'chat' }))).toMatchObject({
+          outcome: 'redeemed',
+        });
       });
     });
 

@@ -101,13 +101,13 @@ describe('a record as text', () => {
 
 describe('a claim as arguments', () => {
   test('an absent check is empty, and an empty list of addresses is not absent', () => {
-    expect(claimToArguments({ sessionId: 's' })).toEqual(['', '', '', '']);
+    expect(claimToArguments({ sessionId: 's' })).toEqual(['s', '', '', '', '', '', '']);
     expect(claimToArguments({ sessionId: 's', addresses: [] })).not.toContain(undefined);
-    expect(claimToArguments({ sessionId: 's', addresses: [] })[2]).not.toBe('');
+    expect(claimToArguments({ sessionId: 's', addresses: [] })[3]).not.toBe('');
   });
 
   test('addresses stand between line breaks, so that none is found within another', () => {
-    const [aud, origin, addresses, room] = claimToArguments({
+    const [, aud, origin, addresses, room] = claimToArguments({
       sessionId: 's',
       aud: 'chat',
       origin: 'https://a.example',

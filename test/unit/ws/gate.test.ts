@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../../src/store/memory.ts';
 import { memoryFeed } from '../../../src/store/memory-feed.ts';
-import { attemptLimit } from '../../../src/tickets/attempts.ts';
 import { mint } from '../../../src/tickets/mint.ts';
 import { createGate, type GateOptions, type Knock } from '../../../src/ws/gate.ts';
 import { selectProtocol } from '../../../src/ws/handshake.ts';
@@ -10,13 +9,12 @@ import { aRecord } from '../../support/records.ts';
 
 function setUp(options: Partial<GateOptions> = {}) {
   const store = memoryStore({ now: Date.now });
-  const attempt = attemptLimit({ store, limit: 10, windowMs: 60_000, counting: 'failed', patienceMs: 1000 });
   const gate = createGate({
     store,
     now: Date.now,
     randomBytes,
     sessionTtl: 28_800,
-    attempt,
+    attempts: { limit: 10, windowMs: 60_000, counting: 'failed' },
     allowedOrigins: undefined,
     audience: undefined,
     bindIp: 'off',
