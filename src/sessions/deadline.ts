@@ -1,3 +1,5 @@
+import type { Timetable } from './timetable.ts';
+
 /** A moment that can be moved, with a warning before it. */
 export interface Deadline {
   /** @param at Unix milliseconds */
@@ -8,27 +10,27 @@ export interface Deadline {
 export interface DeadlineOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
+  timetable: Timetable;
   /** Milliseconds before the end. */
   warnBefore: number;
   onWarning: (leftMs: number) => void;
   onEnd: () => void;
 }
 
-export function deadline({ now, warnBefore, onWarning, onEnd }: DeadlineOptions): Deadline {
-  let warning: NodeJS.Timeout | undefined;
-  let end: NodeJS.Timeout | undefined;
-  const cancel = () => {
-    clearTimeout(warning);
-    clearTimeout(end);
-  };
+export function deadline({ now, timetable, warnBefore, onWarning, onEnd }: DeadlineOptions): Deadline {
+  let cancel = () => {};
   return {
     moveTo(at) {
       cancel();
-      const left = at - now();
-      const warnIn = left - warnBefore;
-      if (warnIn > 0) warning = setTimeout(() => onWarning(at - now()), warnIn).unref();
-      end = setTimeout(onEnd, left).unref();
+      const toTheEnd = () => {
+        cancel = timetable.enter(at, onEnd);
+      };
+      if (at - now() <= warnBefore) return toTheEnd();
+      cancel = timetable.enter(at - warnBefore, () => {
+        toTheEnd();
+        onWarning(at - now());
+      });
     },
-    cancel,
+    cancel: () => cancel(),
   };
 }

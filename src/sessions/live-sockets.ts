@@ -9,6 +9,7 @@ import { type Deadline, deadline } from './deadline.ts';
 import { drain } from './drain.ts';
 import type { ListedSession, Registry } from './registry.ts';
 import type { Session } from './session.ts';
+import { timetable } from './timetable.ts';
 
 /** Where an admitted connection came from. */
 export interface Peer {
@@ -58,6 +59,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   const { now, log, metrics, feed, registry, node, refresh, maxPerSubject, endSessions } = options;
   const live = new Map<WebSocket, Live>();
   const silent = new WeakSet<WebSocket>();
+  const ends = timetable(now);
   let closing = false;
 
   const pinger = setInterval(() => {
@@ -148,6 +150,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
         since: now() / 1000,
         end: deadline({
           now,
+          timetable: ends,
           warnBefore,
           onWarning: (left) =>
             send(socket, { type: 'session.expiring', expires_in: Math.round(left / 1000) }),
