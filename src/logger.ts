@@ -16,7 +16,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
 
 /** The lines of one turn of the event loop leave in one write, before the next turn: none waits, and none is lost at the exit. */
 function standardOutput(): DestinationStream & { flushSync(): void } {
-  const output = pino.destination({ sync: true, minLength: 64 * 1024 });
+  const output = pino.destination({ sync: true, minLength: 8 * 1024 });
   let pending = false;
   const flushSync = () => {
     pending = false;
