@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
@@ -9,6 +8,7 @@ import { revokeRemovedUsers } from '../credentials/removed-users.ts';
 import { serveMetrics } from '../http/metrics-server.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
+import { pooledRandomBytes } from '../random.ts';
 import { revoker } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
 import { demoUsers, tellDemo } from './demo.ts';
@@ -36,6 +36,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.LOG_LEVEL);
   const now = Date.now;
+  const randomBytes = pooledRandomBytes();
   const demo = config.demo ? await demoUsers(randomBytes) : undefined;
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
 

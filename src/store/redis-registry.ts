@@ -24,6 +24,9 @@ interface Entry {
   ttlMs: number;
 }
 
+/** A list may be a moment behind: many connections share its writes. */
+const gathered = { pauseMs: 20, most: 500 };
+
 /**
  * The registry that all nodes share. `sessions-of:<node>` holds a node's sessions and expires with its lease;
  * `sessions-for:<sub>` finds those of a subject without asking every node; `nodes` tells whose lease is good, and what a dead
@@ -44,14 +47,14 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   const lease = gathering<undefined, undefined>(async (_group, calls) => {
     await liveNodes();
     return calls.map(() => undefined);
-  });
+  }, gathered);
   /** In Cluster, every key is on a primary of its own. */
   const enlist = gathering<Entry, undefined>(async (_group, entries) => {
     const args = entries.flatMap(({ session_id, json, ttlMs }) => [session_id, json, ttlMs]);
     const keys = entries.map(({ key }) => key);
     await connection.run('enlist', keys, ...args);
     return entries.map(() => undefined);
-  });
+  }, gathered);
   const enter = (entry: Entry) => enlist(connection.sharded ? entry.key : '', entry);
 
   const write = async (session: ListedSession) => {

@@ -35,7 +35,6 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
 
   await app.register(websocket, {
     options: { maxPayload, handleProtocols: selectProtocol, server: doorstep },
-    // `ws` has said why in a close frame, and drops the socket by itself: ending it here would lose the frame.
     errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'socket error'),
     preClose: (done) => {
       // Refuse new connections now, so that a balancer tries elsewhere: while it drains, Fastify would answer for itself.
@@ -60,6 +59,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
     websocketServer: app.websocketServer,
     admit: admission({ ...options, log: app.log as AdmissionOptions['log'] }),
     sockets,
+    log: app.log,
     refuse(refusal, request, socket, head) {
       refused.set(request, refusal);
       doorstep.emit('upgrade', request, socket, head);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocketServer } from 'ws';
 import { BrokerError } from '../errors.ts';
 import type { LiveSockets } from '../sessions/live-sockets.ts';
@@ -10,6 +11,7 @@ export interface UpgradesOptions {
   websocketServer: WebSocketServer;
   admit: Admit;
   sockets: LiveSockets;
+  log: Pick<FastifyBaseLogger, 'debug'>;
   /** Says no on a connection that is not upgraded yet. */
   refuse: (refusal: unknown, request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
@@ -21,7 +23,7 @@ export interface UpgradesOptions {
  * @returns `stop`: admits nobody any more, and resolves once everybody who knocked before has been answered
  */
 export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void> } {
-  const { server, websocketServer, admit, sockets, refuse } = options;
+  const { server, websocketServer, admit, sockets, log, refuse } = options;
   const underWay = new Set<Promise<void>>();
   let stopping = false;
 
@@ -30,6 +32,8 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
     // The 101 and the welcome leave together.
     socket.cork();
     websocketServer.handleUpgrade(request, socket, head, (webSocket) => {
+      // `ws` has said why in a close frame, and drops the socket by itself: ending it here would lose the frame.
+      webSocket.on('error', (err) => log.debug({ err }, 'socket error'));
       sockets.add(webSocket, session, peer);
     });
     socket.uncork();
