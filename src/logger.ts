@@ -15,7 +15,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
 }
 
 /** Milliseconds that a line may wait for others. A write costs more than the line. */
-const lingerMs = 5;
+const lingerMs = 10;
 
 /** Lines leave together, a few milliseconds late at most; an exit, and an error that ends the process, lose none. */
 function standardOutput(): DestinationStream & { flushSync(): void } {

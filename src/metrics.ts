@@ -11,10 +11,11 @@ export interface Metrics {
   readonly contentType: string;
 }
 
-export function createMetrics(): Metrics {
+/** @param ofProcess also what Node tells of itself, which costs something all the time */
+export function createMetrics({ ofProcess = false } = {}): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  if (ofProcess) collectDefaultMetrics({ register: registry });
 
   const decisions = new Counter({
     name: 'ticket_broker_decisions_total',

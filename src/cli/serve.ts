@@ -69,7 +69,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const { fileUsers: users } = credentials;
   if (users) started.defer(revokeRemovedUsers({ users, revoke, now }));
 
-  const metrics = createMetrics();
+  const metrics = createMetrics({ ofProcess: config.METRICS_PORT !== undefined });
   if (config.METRICS_PORT !== undefined) {
     started.defer(await serveMetrics(metrics, config.HOST, config.METRICS_PORT));
   }

@@ -5,6 +5,8 @@ import { isName, type User } from './caller.ts';
 
 /** Who a credential says issued it, before anything is believed; undefined when it is no JWT. */
 export function issuerOf(credential: string): string | undefined {
+  // Looked at before it is decoded, since a service key is none, and throwing costs more than all else that is done with it.
+  if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(credential)) return undefined;
   try {
     return decodeJwt(credential).iss;
   } catch {

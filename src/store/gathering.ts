@@ -1,15 +1,11 @@
-export interface GatheringOptions {
-  /** How many calls go together at most, so that no one script keeps Redis from others for long. */
-  most?: number;
-  /** Milliseconds between two sendings of a group, at least. */
-  pauseMs?: number;
-}
-
 interface Waiting<Call, Answer> {
   call: Call;
   resolve: (answer: Answer) => void;
   reject: (error: unknown) => void;
 }
+
+/** How many calls go together at most, so that no one script keeps Redis from others for long. */
+const most = 64;
 
 /**
  * Gathers calls and sends them together: under load, many tickets share one command, one reply and one look at the tenure. As
@@ -19,18 +15,13 @@ interface Waiting<Call, Answer> {
  * @param send carries out all calls of one group and answers in their order. When it fails, all of them have failed, and those
  *   that were waiting for it fail with it, unsent: nobody waits for two deadlines.
  */
-export function gathering<Call, Answer>(
-  send: (group: string, calls: Call[]) => Promise<Answer[]>,
-  { most = 64, pauseMs = 0 }: GatheringOptions = {},
-) {
+export function gathering<Call, Answer>(send: (group: string, calls: Call[]) => Promise<Answer[]>) {
   const groups = new Map<string, Gathering<Call, Answer>>();
   return (group: string, call: Call): Promise<Answer> => {
     let gathered = groups.get(group);
     if (!gathered) {
       gathered = new Gathering(
         (calls) => send(group, calls),
-        most,
-        pauseMs,
         () => groups.delete(group),
       );
       groups.set(group, gathered);
@@ -41,17 +32,13 @@ export function gathering<Call, Answer>(
 
 class Gathering<Call, Answer> {
   readonly #send: (calls: Call[]) => Promise<Answer[]>;
-  readonly #most: number;
-  readonly #pauseMs: number;
   readonly #onIdle: () => void;
   #waiting: Waiting<Call, Answer>[] = [];
-  /** A sending is decided on, under way, or not long enough ago. */
+  /** A sending is decided on, or under way. */
   #held = false;
 
-  constructor(send: (calls: Call[]) => Promise<Answer[]>, most: number, pauseMs: number, onIdle: () => void) {
+  constructor(send: (calls: Call[]) => Promise<Answer[]>, onIdle: () => void) {
     this.#send = send;
-    this.#most = most;
-    this.#pauseMs = pauseMs;
     this.#onIdle = onIdle;
   }
 
@@ -61,16 +48,12 @@ class Gathering<Call, Answer> {
       if (!this.#held) {
         this.#held = true;
         setImmediate(() => void this.#flush());
-      } else if (this.#waiting.length === this.#most) void this.#sendWaiting();
+      } else if (this.#waiting.length === most) void this.#sendWaiting();
     });
   }
 
   async #flush(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const paused = this.#pauseMs > 0 && new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
-      await this.#sendWaiting();
-      await paused;
-    }
+    while (this.#waiting.length > 0) await this.#sendWaiting();
     this.#held = false;
     this.#onIdle();
   }

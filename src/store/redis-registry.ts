@@ -1,6 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { RedisConnection } from './connection.ts';
-import { gathering } from './gathering.ts';
 
 export interface RedisRegistryOptions {
   connection: RedisConnection;
@@ -24,8 +24,10 @@ interface Entry {
   ttlMs: number;
 }
 
-/** A list may be a moment behind: many connections share its writes. */
-const gathered = { pauseMs: 20, most: 500 };
+/** Milliseconds between two writes: under load many connections share one, and the list is that much behind. */
+const gatherMs = 25;
+/** Entries in one script, so that none keeps Redis from others for long. */
+const atOnce = 400;
 
 /**
  * The registry that all nodes share. `sessions-of:<node>` holds a node's sessions and expires with its lease;
@@ -44,30 +46,45 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
   /** Who asks is alive: the answer always holds this node. */
   const liveNodes = async () => new Set((await connection.run('lease', nodesKey, leaseMs, node)) as string[]);
-  const lease = gathering<undefined, undefined>(async (_group, calls) => {
+
+  let waiting: Entry[] = [];
+  let sending: Promise<void> | undefined;
+  let lastSent = 0;
+  /** Writes what has come together meanwhile: at once when it is quiet, else with what comes in the next moments. */
+  const send = async () => {
+    await sleep(Math.max(lastSent + gatherMs - performance.now(), 0));
+    lastSent = performance.now();
+    const entries = waiting;
+    waiting = [];
+    sending = undefined;
+    // The lease first: others sweep away what belongs to a node without one.
     await liveNodes();
-    return calls.map(() => undefined);
-  }, gathered);
-  /** In Cluster, every key is on a primary of its own. */
-  const enlist = gathering<Entry, undefined>(async (_group, entries) => {
+    // In Cluster, every key is on a primary of its own.
+    const together = Map.groupBy(entries, ({ key }, index) =>
+      connection.sharded ? key : Math.floor(index / atOnce),
+    );
+    await Promise.all([...together.values()].map(enlist));
+  };
+  const enlist = (entries: Entry[]) => {
     const args = entries.flatMap(({ session_id, json, ttlMs }) => [session_id, json, ttlMs]);
     const keys = entries.map(({ key }) => key);
-    await connection.run('enlist', keys, ...args);
-    return entries.map(() => undefined);
-  }, gathered);
-  const enter = (entry: Entry) => enlist(connection.sharded ? entry.key : '', entry);
+    return connection.run('enlist', keys, ...args);
+  };
+  const enter = (...entries: Entry[]): Promise<void> => {
+    waiting.push(...entries);
+    sending ??= send();
+    return sending;
+  };
 
   const write = async (session: ListedSession) => {
     const { session_id, sub } = session;
     unwritten.add(session_id);
-    // The lease first: others sweep away what belongs to a node without one.
-    await lease('', undefined);
     const json = JSON.stringify(session);
-    await Promise.all([
-      enter({ key: ofNode(node), session_id, json, ttlMs: leaseMs }),
+    await enter(
+      { key: ofNode(node), session_id, json, ttlMs: leaseMs },
       // No session outlives this one's whole span.
-      enter({ key: forSubject(sub), session_id, json, ttlMs: sessionTtl * 1000 }),
-    ]);
+      { key: forSubject(sub), session_id, json, ttlMs: sessionTtl * 1000 },
+    );
     unwritten.delete(session_id);
   };
 
@@ -101,10 +118,10 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
     async remove({ session_id, sub }) {
       held.delete(session_id);
       unwritten.delete(session_id);
-      await Promise.all([
-        enter({ key: ofNode(node), session_id, json: '', ttlMs: 0 }),
-        enter({ key: forSubject(sub), session_id, json: '', ttlMs: 0 }),
-      ]);
+      await enter(
+        { key: ofNode(node), session_id, json: '', ttlMs: 0 },
+        { key: forSubject(sub), session_id, json: '', ttlMs: 0 },
+      );
     },
 
     ofSubject,

@@ -51,9 +51,10 @@ export function admission(options: AdmissionOptions): Admit {
       const giveBack = takeSlot(request);
       try {
         const { headers } = request;
-        const query = new URLSearchParams(withoutSecrets(request).split('?', 2)[1]);
+        const [, query] = withoutSecrets(request).split('?', 2);
+        const rooms = query ? new URLSearchParams(query).getAll('room') : [];
         const tickets = carriedSecrets(request).ticket;
-        const session = await gate.admit({ headers, tickets, rooms: query.getAll('room'), address, host });
+        const session = await gate.admit({ headers, tickets, rooms, address, host });
         const { session_id, ticket_id, record } = session;
         Object.assign(facts, { sub: record.sub, ticket_id, session_id });
         if (bindIp === 'log' && record.ip !== undefined && record.ip !== address) facts.bound_to = record.ip;
