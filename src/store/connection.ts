@@ -14,6 +14,7 @@ import {
   redeemScript,
   restoreScript,
   revokeScript,
+  roomsScript,
   rotateFamilyScript,
 } from './scripts.ts';
 
@@ -23,6 +24,7 @@ const scripts = {
   revoke: revokeScript,
   count: countScript,
   counted: countedScript,
+  rooms: roomsScript,
   publish: publishScript,
   pulse: pulseScript,
   restore: restoreScript,
