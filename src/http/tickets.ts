@@ -3,6 +3,7 @@ import type { Caller } from '../credentials/caller.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { Revoker, Store } from '../store/store.ts';
+import { allowedRooms, narrowed } from '../tickets/allowed-rooms.ts';
 import { mint } from '../tickets/mint.ts';
 import { isTicket, type RandomBytes, ticketId } from '../tickets/ticket.ts';
 import type { Authenticate } from './authenticate.ts';
@@ -47,7 +48,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         operationId: 'mintTicket',
         summary: 'Mint a ticket',
         description:
-          'For the user of the token, or, with a service key of scope `tickets:mint`, for the `sub` named. No body is as good as `{}`.',
+          'For the user of the token, or, with a service key of scope `tickets:mint`, for the `sub` named. A user gets no room beyond those of the `rooms` claim of the token, or, without that claim, of the set that is kept for the user in Redis: 403 `room_forbidden` names the first one that is not among them. No body is as good as `{}`.',
         tags: ['tickets'],
         security: [{ token: [] }, { serviceKey: [] }],
         body: MintRequest,
@@ -78,12 +79,13 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         const { record, ttl } = readRequest(caller, request.body);
         const url = socketUrl(request);
         facts.sub = record.sub;
-        await Promise.all([
-          // A backend mints for all its users from one address.
+        const [allowed] = await Promise.all([
+          // A backend decides itself where its users may go, and mints for all of them from one address.
+          caller.kind === 'user' ? allowedRooms(store, caller, record.rooms) : ('any' as const),
           caller.kind === 'user' && perAddress(request, reply, countedAs(address)),
           perSubject(request, reply, record.sub),
         ]);
-        const minted = await mint({ store, randomBytes }, record, ttl);
+        const minted = await mint({ store, randomBytes }, narrowed(record, allowed), ttl);
         facts.ticket_id = minted.ticket_id;
         return reply.code(201).send({
           ticket: minted.ticket,
