@@ -123,6 +123,11 @@ describe('the rooms of a ticket', () => {
       expect(await minted(await tokenOf(), { rooms: ['room 100'] })).toEqual(['room 100']);
     });
 
+    test('are not looked up for a ticket that asks for none', async () => {
+      expect(await minted(await tokenOf(), { rooms: [] })).toEqual([]);
+      expect(store.roomsOf).not.toHaveBeenCalled();
+    });
+
     test('are those of nobody else', async () => {
       expect(await minted(await tokenOf({ sub: 'bob' }))).toBeUndefined();
     });
