@@ -87,10 +87,10 @@ async function shareOnce(connection: RedisConnection, name: string): Promise<voi
   await connection.command('HVALS', hash);
   await connection.command('HSCAN', hash, '0');
   await connection.command('HDEL', hash, 'field');
-  await connection.command('SMISMEMBER', set, 'room');
-  await connection.command('SMEMBERS', set);
   await connection.run('lease', set, 1, name);
   await connection.command('ZREM', set, name);
+  await connection.command('SMISMEMBER', set, 'room');
+  await connection.command('SMEMBERS', set);
   await connection.run('pulse', pulse, 1);
   const [answer] = await connection.runAndWait(0, 1, 'publish', stream, 1000, '{"rid":"self-test"}');
   await connection.readStream(stream, '0-0', 0);
