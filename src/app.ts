@@ -8,6 +8,7 @@ import { recordDecisions } from './decisions.ts';
 import { BrokerError } from './errors.ts';
 import { authenticator } from './http/authenticate.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
+import { cookieToken } from './http/cookie-token.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
 import { visitorReader } from './http/forwarded.ts';
 import { registerLimits } from './http/limits.ts';
@@ -112,6 +113,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       origin: config.allowedOrigins === '*' ? '*' : [...config.allowedOrigins],
       methods: ['GET', 'POST', 'DELETE'],
       strictPreflight: false,
+      // So that a page may send the cookie, and read the answer.
+      credentials: config.AUTH_COOKIE !== undefined,
       exposedHeaders: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
     });
   }
@@ -125,8 +128,10 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     loginRoute(app, login);
     const refresh = refreshing(app, { credentials, decide, refreshLimit: config.MINT_LIMIT });
     await app.register(tokenRoute, { login, refresh });
+    const cookie = cookieToken({ name: config.AUTH_COOKIE, allowedOrigins: config.allowedOrigins });
     ticketRoutes(app, {
       authenticate,
+      authenticateMint: authenticator(credentials, feed, cookie),
       decide,
       store,
       now,

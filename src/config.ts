@@ -149,6 +149,10 @@ function contradictions(config: Config): string[] {
         (config.allowedOrigins.size === 0 || ![...config.allowedOrigins].every(isOrigin)),
       'ALLOWED_ORIGINS must be origins such as https://app.example.com, comma-separated, or *',
     ],
+    [
+      !!config.AUTH_COOKIE && config.allowedOrigins === '*',
+      'AUTH_COOKIE needs ALLOWED_ORIGINS to name its origins: with *, every page could ask for tickets of its visitors',
+    ],
     [!TIERS.has('http') && !REDIS_URL, 'REDIS_URL is required where TIERS leaves http out'],
     [!TIERS.has('ws') && !REDIS_URL, 'REDIS_URL is required where TIERS leaves ws out'],
   ];

@@ -86,6 +86,13 @@ export const variables = {
   MINT_LIMIT: seconds(600, 0, 1_000_000, 'tickets per address, and per subject, a window; 0 = off'),
   TRUST_PROXY: Type.Optional(text('CIDRs whose X-Forwarded-* headers are believed, comma-separated')),
   ALLOWED_ORIGINS: Type.Optional(text('browser origins, comma-separated, or *; unset: the same host')),
+  AUTH_COOKIE: Type.Optional(
+    Type.String({
+      // RFC 6265 4.1.1
+      pattern: "^[\\w!#$%&'*+.^`|~-]{1,128}$",
+      description: 'a cookie whose token POST /tickets takes, from pages of ALLOWED_ORIGINS; unset: none',
+    }),
+  ),
   MAX_SESSIONS_PER_SUB: seconds(
     0,
     0,

@@ -33,6 +33,13 @@ export async function collectOpenApi(app: App): Promise<void> {
         securitySchemes: {
           token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A user token.' },
           serviceKey: { type: 'http', scheme: 'bearer', description: 'A key from SERVICE_KEYS_FILE.' },
+          cookie: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: 'AUTH_COOKIE',
+            description:
+              'A user token, in the cookie that the variable AUTH_COOKIE names. For pages of an allowed origin, and where no `Authorization` is sent.',
+          },
         },
       },
     },

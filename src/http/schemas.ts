@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { type RefusalCode, refusals } from '../errors.ts';
-import { roomPattern } from '../tickets/room.ts';
+import { mostRooms, roomPattern } from '../tickets/room.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -85,9 +85,10 @@ export const MintRequest = Type.Object(
   {
     rooms: Type.Optional(
       Type.Array(Room, {
-        maxItems: 100,
+        maxItems: mostRooms,
         uniqueItems: true,
-        description: 'Narrows the rooms that the token allows; absent: as the token.',
+        description:
+          'Narrows the rooms that the user may enter; absent: all of them, which must be named where a set holds more than 100.',
       }),
     ),
     context: Type.Optional(

@@ -17,6 +17,7 @@ export interface TicketRequestOptions {
 
 /** What a mint asks for, once it is known who asks. */
 export interface TicketRequest {
+  /** With the rooms as they are asked for, allowed or not. */
   record: TicketRecord;
   /** Seconds. */
   ttl: number;
@@ -27,7 +28,7 @@ const contextLimit = 2048;
 /**
  * Reads the body of a mint on behalf of its caller.
  *
- * @returns a function that throws BrokerError `invalid_request`, `insufficient_scope`, `room_forbidden`, `invalid_token`
+ * @returns a function that throws BrokerError `invalid_request`, `insufficient_scope`, `invalid_token`
  */
 export function ticketRequestReader(options: TicketRequestOptions) {
   const { now, ticketTtl, ticketTtlMax, sessionTtl, bindIp } = options;
@@ -37,11 +38,10 @@ export function ticketRequestReader(options: TicketRequestOptions) {
   });
 
   function recordFor(caller: Caller, body: Static<typeof MintRequest>): TicketRecord {
-    const { context, aud, bind } = body;
+    const { rooms, context, aud, bind } = body;
     if (context !== undefined && Buffer.byteLength(JSON.stringify(context)) > contextLimit) {
       throw invalid(`context is more than ${contextLimit} bytes of JSON`);
     }
-    const rooms = caller.kind === 'user' ? narrowed(caller.rooms, body.rooms) : body.rooms;
     return {
       ...(caller.kind === 'user' ? ofUser(caller, body) : ofService(caller, body)),
       ...(rooms && { rooms }),
@@ -86,14 +86,6 @@ function originOf(text: string): string {
   const { origin } = URL.canParse(text) ? new URL(text) : { origin: 'null' };
   if (origin === 'null') throw invalid('bind.origin is not an origin such as https://app.example.com');
   return origin;
-}
-
-/** The rooms a ticket may name are those its token allows, or fewer. */
-function narrowed(allowed: readonly string[] | undefined, asked: readonly string[] | undefined) {
-  if (!allowed || !asked) return asked ?? allowed;
-  const forbidden = asked.find((room) => !allowed.includes(room));
-  if (forbidden === undefined) return asked;
-  throw new BrokerError('room_forbidden', { description: `The token does not allow the room ${forbidden}.` });
 }
 
 function invalid(description: string): BrokerError {

@@ -3,6 +3,7 @@ import type { Caller } from '../credentials/caller.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { Revoker, Store } from '../store/store.ts';
+import { allowedRooms, narrowed } from '../tickets/allowed-rooms.ts';
 import { mint } from '../tickets/mint.ts';
 import { isTicket, type RandomBytes, ticketId } from '../tickets/ticket.ts';
 import type { Authenticate } from './authenticate.ts';
@@ -22,6 +23,8 @@ import type { App } from './type-provider.ts';
 
 export interface TicketRoutesOptions extends TicketRequestOptions {
   authenticate: Authenticate;
+  /** For a mint, which may be asked for by cookie, too. */
+  authenticateMint: Authenticate;
   decide: Decide;
   store: Store;
   randomBytes: RandomBytes;
@@ -34,7 +37,8 @@ export interface TicketRoutesOptions extends TicketRequestOptions {
 
 /** `/tickets`: minted by whoever may, taken back by whoever owns, minted or holds them. */
 export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
-  const { authenticate, decide, store, randomBytes, mintLimit, publicWsUrl, wsPath } = options;
+  const { authenticate, authenticateMint, decide, store, randomBytes, mintLimit, publicWsUrl, wsPath } =
+    options;
   const readRequest = ticketRequestReader(options);
   const socketUrl = socketUrlAt(publicWsUrl, wsPath);
   const perAddress = limit(app, 'mint_address', mintLimit);
@@ -47,9 +51,9 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         operationId: 'mintTicket',
         summary: 'Mint a ticket',
         description:
-          'For the user of the token, or, with a service key of scope `tickets:mint`, for the `sub` named. No body is as good as `{}`.',
+          'For the user of the token, or, with a service key of scope `tickets:mint`, for the `sub` named. A user gets no room beyond those of the `rooms` claim of the token, or, without that claim, of the set that is kept for the user in Redis: 403 `room_forbidden` names the first one that is not among them. Of all calls, this is the only one that takes a cookie for a credential, and only from pages of an allowed origin. No body is as good as `{}`.',
         tags: ['tickets'],
-        security: [{ token: [] }, { serviceKey: [] }],
+        security: [{ token: [] }, { serviceKey: [] }, { cookie: [] }],
         body: MintRequest,
         response: {
           201: MintAnswer,
@@ -57,6 +61,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
             'invalid_token',
             'token_revoked',
             'insufficient_scope',
+            'origin_forbidden',
             'room_forbidden',
             'payload_too_large',
             'unsupported_media_type',
@@ -73,17 +78,18 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     async (request, reply) => {
       const address = clientAddress(request);
       return decide(request.log, { decision: 'mint', ip: address }, async (facts) => {
-        const caller = await authenticate(request);
+        const caller = await authenticateMint(request);
         Object.assign(facts, nameOf(caller));
         const { record, ttl } = readRequest(caller, request.body);
         const url = socketUrl(request);
         facts.sub = record.sub;
-        await Promise.all([
-          // A backend mints for all its users from one address.
+        const [allowed] = await Promise.all([
+          // A backend decides itself where its users may go, and mints for all of them from one address.
+          caller.kind === 'user' ? allowedRooms(store, caller, record.rooms) : ('any' as const),
           caller.kind === 'user' && perAddress(request, reply, countedAs(address)),
           perSubject(request, reply, record.sub),
         ]);
-        const minted = await mint({ store, randomBytes }, record, ttl);
+        const minted = await mint({ store, randomBytes }, narrowed(record, allowed), ttl);
         facts.ticket_id = minted.ticket_id;
         return reply.code(201).send({
           ticket: minted.ticket,

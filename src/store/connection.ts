@@ -15,6 +15,7 @@ import {
   redeemScript,
   restoreScript,
   revokeScript,
+  roomsScript,
   rotateFamilyScript,
 } from './scripts.ts';
 
@@ -24,6 +25,7 @@ const scripts = {
   revoke: revokeScript,
   count: countScript,
   counted: countedScript,
+  rooms: roomsScript,
   publish: publishScript,
   pulse: pulseScript,
   restore: restoreScript,

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { BrokerError } from '../errors.ts';
 import { type Claim, misfit, type TicketRecord } from '../tickets/record.ts';
+import { isRoom, mostRooms } from '../tickets/room.ts';
 import {
   type Count,
   isFailedAttempt,
@@ -30,10 +31,12 @@ export interface MemoryStoreOptions {
   now: () => number;
   /** Tickets and tombstones held at most; a mint beyond them is refused, never an old one dropped. */
   maxTickets?: number;
+  /** The rooms of those subjects who may not enter any, as Redis keeps them in a set for each. */
+  rooms?: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** The embedded store: one process, nothing survives it. The event loop makes every operation atomic. */
-export function memoryStore({ now, maxTickets = 200_000 }: MemoryStoreOptions): Store {
+export function memoryStore({ now, maxTickets = 200_000, rooms }: MemoryStoreOptions): Store {
   const entries = new Map<string, Unspent | Tombstone>();
   const counters = new LRUCache<string, { count: number; until: number }>({ max: 100_000 });
 
@@ -121,6 +124,13 @@ export function memoryStore({ now, maxTickets = 200_000 }: MemoryStoreOptions): 
 
     async counted(key) {
       return read(key);
+    },
+
+    async roomsOf(sub, asked) {
+      const kept = rooms?.get(sub);
+      if (!kept) return 'any';
+      if (asked) return asked.filter((room) => kept.has(room));
+      return kept.size > mostRooms ? 'too_many' : [...kept].filter(isRoom);
     },
 
     async check() {},

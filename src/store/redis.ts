@@ -1,5 +1,6 @@
 import { BrokerError } from '../errors.ts';
 import type { Claim, Misfit } from '../tickets/record.ts';
+import { isRoom, mostRooms } from '../tickets/room.ts';
 import { attemptsInLine } from './attempts-in-line.ts';
 import type { RedisConnection } from './connection.ts';
 import { replyIn } from './driver-errors.ts';
@@ -42,6 +43,7 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
   const ticketKey = (id: string) => `${prefix}t:{${id.charAt(0)}}:${id}`;
   const answerKey = (id: string) => `${prefix}v:{${id.charAt(0)}}:${id}`;
   const counterKey = (key: string) => `${prefix}c:${key}`;
+  const roomsKey = (sub: string) => `${prefix}rooms:${sub}`;
 
   /** A script's answer is text; a replica's means that the primary is somewhere else now. */
   const run = async <Answer = string>(...call: Parameters<RedisConnection['run']>): Promise<Answer[]> => {
@@ -125,6 +127,12 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
 
     async counted(key) {
       return countOf(await run('counted', counterKey(key)));
+    },
+
+    async roomsOf(sub, asked = []) {
+      const [outcome, ...members] = await run('rooms', roomsKey(sub), mostRooms, ...asked);
+      // Whatever else is in the set was never the name of a room, and a tab in it would forge one in the ticket.
+      return outcome === 'rooms' ? members.filter(isRoom) : (outcome as 'any' | 'too_many');
     },
 
     async check() {

@@ -72,9 +72,10 @@ async function liveOnce(store: Store): Promise<void> {
   await store.redeem(id, { sessionId: 'self-test' });
   await store.revoke(id, 'holder');
   await store.count(`self-test:${id}`, 1000);
+  await store.roomsOf(`self-test:${id}`, undefined);
 }
 
-/** Each command that the feed and the registry use, once, on keys that are gone again at once. */
+/** Each command that the feed, the registry and the sets of rooms need, once, on keys that are gone again at once. */
 async function shareOnce(connection: RedisConnection, name: string): Promise<void> {
   const id = newTicket(randomBytes).slice(4, 12);
   const [hash, set, stream, pulse] = ['hash', 'set', 'stream', 'pulse'].map(
@@ -88,6 +89,8 @@ async function shareOnce(connection: RedisConnection, name: string): Promise<voi
   await connection.run('enlist', hash, 'field', '', 0);
   await connection.run('lease', set, 1, name);
   await connection.command('ZREM', set, name);
+  await connection.command('SMISMEMBER', set, 'room');
+  await connection.command('SMEMBERS', set);
   await connection.run('pulse', pulse, 1);
   const [answer] = await connection.runAndWait(0, 1, 'publish', stream, 1000, '{"rid":"self-test"}');
   await connection.readStream(stream, '0-0', 0);

@@ -59,6 +59,11 @@ export interface Count {
 }
 
 /**
+ * The rooms that a subject may enter: `any`, or these. `too_many`: more than a ticket takes, and none of them was asked for.
+ */
+export type AllowedRooms = 'any' | 'too_many' | readonly string[];
+
+/**
  * What the broker asks of its store. Every driver passes `test/support/store-contract.ts`.
  * Every call settles within the driver's deadline; a store that cannot be reached, or did not answer, rejects with
  * `BrokerError('store_unavailable')` and the caller must assume that the operation may have happened.
@@ -77,6 +82,11 @@ export interface Store {
   count(key: string, windowMs: number): Promise<Count>;
   /** Reads a counter without adding to it. */
   counted(key: string): Promise<Count>;
+  /**
+   * Reads the set of rooms that operators keep for a subject: those of it that are among the `asked`, of which there is at
+   * least one, or all. `any` where there is no set.
+   */
+  roomsOf(sub: string, asked: readonly string[] | undefined): Promise<AllowedRooms>;
   /** Resolves when tickets can be minted and redeemed now. */
   check(): Promise<void>;
   close(): Promise<void>;

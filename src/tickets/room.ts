@@ -1,6 +1,9 @@
 /** A room's name: 1 to 128 characters, none of them a control character. */
 export const roomPattern = '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$';
 
+/** How many rooms a mint may name, and how many it is given where it names none. */
+export const mostRooms = 100;
+
 const form = new RegExp(roomPattern, 'u');
 
 export function isRoom(value: unknown): value is string {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { acceptableForms, type BindIp, countedAs } from '../address.ts';
 import { BrokerError } from '../errors.ts';
+import { checkOrigin } from '../origin.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Refresh } from '../sessions/live-sockets.ts';
 import type { Session } from '../sessions/session.ts';
@@ -8,7 +9,6 @@ import type { Allowance } from '../store/store.ts';
 import { type RedeemDeps, redeem } from '../tickets/redeem.ts';
 import { isTicket } from '../tickets/ticket.ts';
 import { readHandshake } from './handshake.ts';
-import { checkOrigin } from './origin.ts';
 
 /** An upgrade request, as any server can describe it. */
 export interface Knock {

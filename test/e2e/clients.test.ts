@@ -1,8 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
 import { promisify } from 'node:util';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket as WsClient } from 'ws';
 import {
@@ -12,6 +11,7 @@ import {
   sharedStore,
   startBroker,
 } from '../support/broker-process.ts';
+import { launchChromium, type Site, startSite } from '../support/e2e-browser.ts';
 import { until } from '../support/e2e-until.ts';
 
 interface Attempt {
@@ -73,26 +73,10 @@ const welcomed = { type: 'welcome', sub: 'alice' };
 
 describe("Chromium's WebSocket", () => {
   let browser: Browser;
-  let foreign: Server;
-  let foreignOrigin: string;
+  let foreign: Site;
   beforeAll(async () => {
-    browser = await chromium.launch({
-      executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-      args: [
-        '--no-sandbox',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
-    foreign = createServer((_request, response) => {
-      response.setHeader('content-type', 'text/html').end('<!doctype html><title>elsewhere</title>');
-    });
-    foreign.listen(0, '127.0.0.1');
-    await once(foreign, 'listening');
-    foreignOrigin = `http://127.0.0.1:${(foreign.address() as { port: number }).port}`;
+    browser = await launchChromium();
+    foreign = await startSite();
   });
   afterAll(async () => {
     await browser?.close();
@@ -144,7 +128,7 @@ describe("Chromium's WebSocket", () => {
     const minted = await broker.mint();
     const before = refusals(broker).length;
 
-    const elsewhere = await pageAt(foreignOrigin);
+    const elsewhere = await pageAt(foreign.origin);
     expect(await elsewhere.evaluate(opening, bySubprotocol(broker, minted))).toEqual({ closed: 1006 });
     await expect.poll(() => refusals(broker).slice(before)).toEqual(['origin_forbidden']);
     await elsewhere.close();
@@ -157,7 +141,7 @@ describe("Chromium's WebSocket", () => {
   test('is admitted on exactly the origins that ALLOWED_ORIGINS names', async () => {
     await using choosy = await startBroker({
       ...sharedStore(inject('redisUrl')),
-      ALLOWED_ORIGINS: `https://app.example,${foreignOrigin}`,
+      ALLOWED_ORIGINS: `https://app.example,${foreign.origin}`,
     });
     const minted = await choosy.mint();
 
@@ -166,7 +150,7 @@ describe("Chromium's WebSocket", () => {
     await expect.poll(() => refusals(choosy)).toEqual(['origin_forbidden']);
     await home.close();
 
-    const named = await pageAt(foreignOrigin);
+    const named = await pageAt(foreign.origin);
     expect(await named.evaluate(opening, byUrl(choosy, minted))).toMatchObject({ welcome: welcomed });
     await named.close();
   });

@@ -314,6 +314,7 @@ function bareGetdel(url: string): Store {
       (await guarded(redis.del(key(id)))) ? { outcome: 'revoked' } : { outcome: 'unknown' },
     count: () => Promise.reject(unavailable()),
     counted: () => Promise.reject(unavailable()),
+    roomsOf: async () => 'any',
     check: async () => {
       if (!(await guarded(redis.info('replication'))).includes('role:master')) throw unavailable();
     },

@@ -20,6 +20,7 @@ import {
   startSentinels,
   until,
 } from '../support/redis-topologies.ts';
+import { roomSetsIn } from '../support/room-sets.ts';
 import { storeContract } from '../support/store-contract.ts';
 
 const password = 'p@ss:/w%';
@@ -63,6 +64,7 @@ describe('redis:// with a user, a password and a database', () => {
 
   storeContract(
     'Redis with a login',
+    (...rooms) => roomSetsIn(url().replace(login, ''))(...rooms),
     () => openConnectedStore(url()),
     () => openConnectedStore(url()),
   );
@@ -121,6 +123,7 @@ describe('rediss:// with an authority of our own', () => {
 
   storeContract(
     'Redis over TLS',
+    (...rooms) => roomSetsIn(url.replace(login, ''), { tls })(...rooms),
     () => openConnectedStore(url, { tls }),
     () => openConnectedStore(url, { tls }),
   );
@@ -167,6 +170,7 @@ describe('redis+sentinel://', () => {
 
   storeContract(
     'Redis behind Sentinel',
+    (...rooms) => roomSetsIn(topology.url)(...rooms),
     () => openConnectedStore(url()),
     () => openConnectedStore(url()),
   );
@@ -213,6 +217,7 @@ describe('redis+cluster://', () => {
 
   storeContract(
     'Redis Cluster',
+    (...rooms) => roomSetsIn(topology.url)(...rooms),
     () => openConnectedStore(url()),
     () => openConnectedStore(url()),
   );

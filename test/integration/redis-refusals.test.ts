@@ -234,6 +234,7 @@ describe('a deadline for every call', () => {
     revoke: (store) => store.revoke(aTicketId(), 'holder'),
     count: (store) => store.count('deadline', 1000),
     counted: (store) => store.counted('deadline'),
+    roomsOf: (store) => store.roomsOf('alice', ['lobby']),
     check: (store) => store.check(),
   };
 

@@ -5,6 +5,7 @@ import { connect } from '../../src/store/connection.ts';
 import { redisStore } from '../../src/store/redis.ts';
 import type { Store } from '../../src/store/store.ts';
 import { aClaim, aRecord, aTicketId } from '../support/records.ts';
+import { roomSetsIn } from '../support/room-sets.ts';
 import { storeContract } from '../support/store-contract.ts';
 
 const prefix = `test-${randomUUID()}:`;
@@ -21,7 +22,7 @@ async function open(): Promise<Store> {
   return redisStore({ connection, prefix, onFault: () => {} });
 }
 
-storeContract('Redis', open, open);
+storeContract('Redis', roomSetsIn(url, { prefix }), open, open);
 
 describe('Redis store', () => {
   const redis = new Redis(url);
@@ -83,6 +84,13 @@ describe('Redis store', () => {
     await store.count('stuck', 1000);
     await redis.persist(`${prefix}c:stuck`);
     expect(await store.count('stuck', 1000)).toMatchObject({ count: 2, resetMs: expect.closeTo(1000, -2) });
+  });
+
+  test('what is kept in place of a set of rooms, and is none, allows nobody anything', async () => {
+    await redis.set(`${prefix}rooms:mistaken`, 'lobby');
+    for (const asked of [undefined, ['lobby']]) {
+      await expect(store.roomsOf('mistaken', asked)).rejects.toMatchObject({ code: 'store_unavailable' });
+    }
   });
 
   test('a value that it does not understand opens nothing', async () => {

@@ -13,6 +13,10 @@ export const grants = {
     '+incr',
     '+pttl',
     '+pexpire',
+    // The rooms that an operator keeps for a subject.
+    '+scard',
+    '+smismember',
+    '+smembers',
     // The feed of revocations.
     '+xadd',
     '+xread',

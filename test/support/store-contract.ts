@@ -3,12 +3,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Allowance, Redemption, Store } from '../../src/store/store.ts';
 import type { TicketRecord } from '../../src/tickets/record.ts';
 import { aClaim, aRecord, aTicketId } from './records.ts';
+import type { AllowRooms } from './room-sets.ts';
 
 /** Opens another view of the same store: another process of the same deployment, where the driver has such a thing. */
 export type OpenStore = () => Promise<Store>;
 
 /** What every store driver does. Expiry is waited for, by the store's own clock. */
-export function storeContract(driver: string, open: OpenStore, openAnother: OpenStore = open): void {
+export function storeContract(
+  driver: string,
+  allow: AllowRooms,
+  open: OpenStore,
+  openAnother: OpenStore = open,
+): void {
   describe(`${driver} store`, () => {
     let store: Store;
     let another: Store;
@@ -307,6 +313,63 @@ export function storeContract(driver: string, open: OpenStore, openAnother: Open
           Array.from({ length: 200 }, (_, index) => index + 1),
         );
       });
+    });
+
+    describe('roomsOf', () => {
+      const aSubject = () => `subject-${aTicketId()}`;
+
+      test('answers any where nobody keeps a set', async () => {
+        expect(await store.roomsOf(aSubject(), undefined)).toBe('any');
+        expect(await store.roomsOf(aSubject(), ['lobby'])).toBe('any');
+      });
+
+      test('answers those asked for that are in the set, as they were asked for', async () => {
+        const sub = aSubject();
+        await allow(sub, ['lobby', 'tech', 'a room with spaces', '🎟']);
+        expect(await store.roomsOf(sub, ['tech', 'attic', '🎟', 'lobb'])).toEqual(['tech', '🎟']);
+        expect(await another.roomsOf(sub, ['attic'])).toEqual([]);
+      });
+
+      test('answers the whole set when nothing is asked for', async () => {
+        const sub = aSubject();
+        await allow(sub, ['lobby', 'tech']);
+        expect([...(await store.roomsOf(sub, undefined))].sort()).toEqual(['lobby', 'tech']);
+        await allow(sub, ['attic']);
+        expect([...(await another.roomsOf(sub, undefined))].sort()).toEqual(['attic', 'lobby', 'tech']);
+      });
+
+      test('copies no set that is larger than a ticket takes, and still looks into it', async () => {
+        const sub = aSubject();
+        const rooms = Array.from({ length: 101 }, (_, index) => `room ${index}`);
+        await allow(sub, rooms.slice(1));
+        expect(await store.roomsOf(sub, undefined)).toHaveLength(100);
+        await allow(sub, rooms);
+        expect(await store.roomsOf(sub, undefined)).toBe('too_many');
+        expect(await store.roomsOf(sub, rooms.slice(1))).toEqual(rooms.slice(1));
+      });
+
+      test('tells a set that holds no room from none', async () => {
+        const sub = aSubject();
+        await allow(sub, ['']);
+        expect(await store.roomsOf(sub, undefined)).toEqual([]);
+        expect(await store.roomsOf(sub, ['lobby'])).toEqual([]);
+      });
+
+      test('leaves out what is not the name of a room', async () => {
+        const sub = aSubject();
+        await allow(sub, ['lobby', 'a\tb', 'a\nb', 'x'.repeat(129)]);
+        expect(await store.roomsOf(sub, undefined)).toEqual(['lobby']);
+      });
+
+      test.each(['{x}', 'a:b', 'rooms:{', 'Zoë 🎟', '*'])(
+        'keeps %j apart from other subjects',
+        async (name) => {
+          const sub = `${name}${aSubject()}`;
+          await allow(sub, ['lobby']);
+          expect(await store.roomsOf(sub, undefined)).toEqual(['lobby']);
+          expect(await store.roomsOf(sub.slice(0, -1), undefined)).toBe('any');
+        },
+      );
     });
 
     test('check resolves while the store is there', async () => {

@@ -98,6 +98,9 @@ describe('readConfig', () => {
     ['JWT_SECRET', { JWT_SECRET: ',' }],
     ['ALLOWED_ORIGINS', { ALLOWED_ORIGINS: ',' }],
     ['TIERS', { TIERS: 'http,http,ws' }],
+    ['AUTH_COOKIE needs ALLOWED_ORIGINS', { AUTH_COOKIE: 'token', ALLOWED_ORIGINS: '*' }],
+    ['AUTH_COOKIE', { AUTH_COOKIE: 'two words' }],
+    ['AUTH_COOKIE', { AUTH_COOKIE: 'token=x' }],
     ['leaves http out', { TIERS: 'ws' }],
     ['leaves ws out', { TIERS: 'http' }],
   ])('finds what is wrong with %s', (named, env) => {

@@ -3,7 +3,12 @@ import { memoryStore } from '../../../src/store/memory.ts';
 import { aClaim, aRecord, aTicketId } from '../../support/records.ts';
 import { storeContract } from '../../support/store-contract.ts';
 
-storeContract('memory', async () => memoryStore({ now: Date.now }));
+const rooms = new Map<string, Set<string>>();
+storeContract(
+  'memory',
+  async (sub, allowed) => void rooms.set(sub, new Set([...(rooms.get(sub) ?? []), ...allowed])),
+  async () => memoryStore({ now: Date.now, rooms }),
+);
 
 describe('memory store', () => {
   test('refuses a mint when it is full, and forgets nothing that was spent', async () => {

@@ -1,8 +1,9 @@
-import { BrokerError } from '../errors.ts';
+import { BrokerError } from './errors.ts';
 
 /**
  * Keeps pages of other origins from using a visitor's connection (RFC 6455 10.2). A client that sends no Origin is not a
- * browser and is let through: it has no ambient authority to borrow.
+ * browser and is let through: it has no ambient authority to borrow, unless it shows a cookie, which is for `http/cookie-token.ts`
+ * to judge.
  *
  * @param allowed undefined: only the host that the request was made to
  * @throws BrokerError `origin_forbidden`
