@@ -1,0 +1,19 @@
+import type { Reply } from '../process/generator.ts';
+import type { Jobs } from './jobs.ts';
+import { requests } from './requests.ts';
+import { upgrades } from './upgrades.ts';
+
+/** The load generator's process: does one job after another, as its parent asks, and ends with it. */
+const work: { [Kind in keyof Jobs]: (job: Jobs[Kind]) => Promise<unknown> } = {
+  upgrade: upgrades,
+  request: requests,
+};
+
+process.on('message', ({ kind, job }: { kind: keyof Jobs; job: never }) => {
+  const reply = (text: Reply) => process.send?.(text);
+  work[kind](job).then(
+    (answer) => reply({ answer }),
+    (error: Error) => reply({ fault: `${kind}: ${error.message}` }),
+  );
+});
+process.once('disconnect', () => process.exit());
