@@ -43,12 +43,14 @@ async function run(options: Options): Promise<void> {
     folder,
     profiles,
     progress: (text) => console.error(text),
+    figures: {},
   };
   const sections: Section[] = [];
   for (const topic of options.only) {
     const section = await topics[topic]?.(bench);
     if (!section) continue;
     sections.push(section);
+    Object.assign(bench.figures, section.figures);
     console.log(`\n${sectionText(section)}\n`);
   }
 }

@@ -54,4 +54,6 @@ export interface Bench {
   /** Where profiles of the last round go; nothing is profiled without it. */
   profiles: string | undefined;
   progress: (text: string) => void;
+  /** What the topics before this one have found. */
+  figures: Section['figures'];
 }

@@ -27,7 +27,7 @@ export async function requests(job: RequestJob): Promise<LoadReport & { bodies: 
   }
 }
 
-interface HttpAnswer {
+export interface HttpAnswer {
   status: number;
   retryAfter: number;
   body: string;
@@ -52,7 +52,12 @@ export class Connection {
     this.#socket.on('close', () => this.#settle?.reject(new Error('a connection was closed unanswered')));
   }
 
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
   exchange(request: string): Promise<HttpAnswer> {
+    if (!this.isOpen) return Promise.reject(new Error('the connection has been closed'));
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
       this.#socket.write(request);

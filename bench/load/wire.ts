@@ -44,3 +44,24 @@ export function post(port: number, path: string, headers: Record<string, string>
   const head = lines.map(([name, value]) => `${name}: ${value}`).join('\r\n');
   return `POST ${path} HTTP/1.1\r\n${head}\r\n\r\n${body}`;
 }
+
+const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
+
+/**
+ * What a client does with what a server sends it: answers pings, and says when a close frame has come. Frames that arrive
+ * in pieces are none that matter here.
+ *
+ * @returns the code of a close frame
+ */
+export function attend(socket: Socket, chunk: Buffer): number | undefined {
+  for (let at = 0; at + 2 <= chunk.length; ) {
+    const opcode = (chunk[at] ?? 0) & 0x0f;
+    const short = (chunk[at + 1] ?? 0) & 0x7f;
+    const start = at + (short === 126 ? 4 : 2);
+    const length = short === 126 && at + 4 <= chunk.length ? chunk.readUInt16BE(at + 2) : short;
+    if (opcode === 9) socket.write(pong);
+    if (opcode === 8) return chunk.length >= start + 2 ? chunk.readUInt16BE(start) : 1005;
+    at = start + length;
+  }
+  return undefined;
+}

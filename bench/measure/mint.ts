@@ -1,8 +1,6 @@
-import { issueToken } from '../../src/credentials/own-tokens.ts';
-import { keysFromSecrets } from '../../src/credentials/signing-keys.ts';
 import { number, spread } from '../format.ts';
 import { post } from '../load/wire.ts';
-import { jwtSecret, serviceKey, startProduct, user } from '../process/product.ts';
+import { serviceKey, startProduct, user } from '../process/product.ts';
 import { type Program, startProgram } from '../process/program.ts';
 import { type MeasuredRedis, startMeasuredRedis } from '../process/redis.ts';
 import { type Entrant, interleaved } from '../rounds.ts';
@@ -11,6 +9,7 @@ import { spreadOf } from '../statistics.ts';
 import { comparisonPlot, comparisonTable, cpuRatio } from './comparison.ts';
 import { profiled } from './profiled.ts';
 import { subjects } from './tickets.ts';
+import { userTokens } from './user-tokens.ts';
 import { costOf, type Row } from './window.ts';
 
 const cached = 'product, token known';
@@ -33,7 +32,7 @@ export async function measureMint(bench: Bench): Promise<Section> {
   const bare = await startProgram({ name: bareFastify, args: ['bench/contenders/bare-fastify.ts'], folder });
   started.defer(() => bare.stop());
 
-  const known = await tokensFor(concurrency);
+  const known = await userTokens(concurrency);
   const byToken = (program: Program, tokens: readonly string[]) =>
     Array.from({ length: operations }, (_, index) =>
       post(program.port, '/tickets', { Authorization: `Bearer ${tokens[index % tokens.length]}` }),
@@ -65,7 +64,7 @@ export async function measureMint(bench: Bench): Promise<Section> {
   });
   const entrants = [
     entrant(cached, shared, async () => byToken(shared, known), redis),
-    entrant(uncached, shared, async () => byToken(shared, await tokensFor(operations)), redis),
+    entrant(uncached, shared, async () => byToken(shared, await userTokens(operations)), redis),
     entrant('product, service key', shared, async () => byService(shared), redis),
     entrant('product, memory, token known', alone, async () => byToken(alone, known)),
     entrant(bareFastify, bare, async () => byToken(bare, known)),
@@ -110,17 +109,4 @@ async function measureLogin(bench: Bench, program: Program): Promise<Table> {
       ],
     ],
   };
-}
-
-let signed = 0;
-
-/** Tokens in the product's own form, none of which has been there before. */
-async function tokensFor(count: number): Promise<string[]> {
-  const keys = await keysFromSecrets([jwtSecret]);
-  const now = Date.now();
-  const users = Array.from({ length: count }, () => {
-    const sub = `user-${signed++}@example.com`;
-    return { sub, username: sub, auth_time: now / 1000, exp: now / 1000 + 3600 };
-  });
-  return Promise.all(users.map((each) => issueToken({ keys, now: () => now }, each)));
 }

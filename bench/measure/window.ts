@@ -30,7 +30,7 @@ export async function costOf({ programs, redis }: Measured, load: () => Promise<
     const samples = await Promise.all(programs.map((program) => program.sample()));
     return {
       server: samples.reduce((sum, { cpuUs }) => sum + cpuUs, 0),
-      redis: (await redis?.sample())?.cpuUs ?? 0,
+      redis: (await redis?.cpuUs()) ?? 0,
     };
   };
   await sleep(settlingMs);

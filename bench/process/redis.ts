@@ -1,17 +1,14 @@
 import { createClient } from 'redis';
 import { startRedisServer } from '../../test/support/redis-server.ts';
 
-/** What a Redis says of itself. CPU in microseconds since its start; memory in bytes. */
-export interface RedisSample {
-  cpuUs: number;
-  memory: number;
-}
-
 /** A redis-server of one contender's own, so that its CPU time is that contender's. */
 export interface MeasuredRedis {
   url: string;
   port: number;
-  sample(): Promise<RedisSample>;
+  /** Microseconds of CPU time since its start. */
+  cpuUs(): Promise<number>;
+  /** Bytes that it uses for what is in it. */
+  memory(): Promise<number>;
   /** Calls of each command since the last reset, those made by scripts included. */
   calls(): Promise<Map<string, number>>;
   resetCalls(): Promise<void>;
@@ -24,15 +21,18 @@ export async function startMeasuredRedis(): Promise<MeasuredRedis> {
   const client = createClient({ url: server.url });
   client.on('error', () => {});
   await client.connect();
+  const fields = async (section: string) => {
+    const info = await client.info(section);
+    return (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1]);
+  };
   return {
     url: server.url,
     port: server.port,
-    async sample() {
-      const info = await client.info();
-      const field = (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1]);
-      const seconds = field('used_cpu_sys') + field('used_cpu_user');
-      return { cpuUs: seconds * 1e6, memory: field('used_memory') };
+    async cpuUs() {
+      const field = await fields('cpu');
+      return (field('used_cpu_sys') + field('used_cpu_user')) * 1e6;
     },
+    memory: async () => (await fields('memory'))('used_memory'),
     async calls() {
       const stats = await client.info('commandstats');
       const lines = stats.matchAll(/^cmdstat_([\w|-]+):calls=(\d+)/gm);
