@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { RedisConnection } from './connection.ts';
 
@@ -24,8 +24,6 @@ interface Entry {
   ttlMs: number;
 }
 
-/** Milliseconds between two writes: under load many connections share one, and the list is that much behind. */
-const gatherMs = 25;
 /** Entries in one script, so that none keeps Redis from others for long. */
 const atOnce = 400;
 
@@ -49,13 +47,13 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
   let waiting: Entry[] = [];
   let sending: Promise<void> | undefined;
-  let lastSent = 0;
-  /** Writes what has come together meanwhile: at once when it is quiet, else with what comes in the next moments. */
+  let underWay: Promise<unknown> = Promise.resolve();
+  /** Writes what has come together meanwhile: at once, or when the write before it is over. */
   const send = async () => {
-    await sleep(Math.max(lastSent + gatherMs - performance.now(), 0));
-    lastSent = performance.now();
+    await Promise.allSettled([underWay, nextTurn()]);
     const entries = waiting;
     waiting = [];
+    underWay = sending ?? underWay;
     sending = undefined;
     // The lease first: others sweep away what belongs to a node without one.
     await liveNodes();
