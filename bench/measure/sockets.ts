@@ -84,5 +84,6 @@ async function measureOpenDoor(
   const program = await startProgram({ name, args, folder: bench.folder });
   started.defer(() => program.stop());
   const crowd = socketCrowd(bench, program, async (_group, count) => Array(count).fill('/ws'));
-  return weigh({ program, crowd, steps });
+  // Not before it is weighed is the program stopped.
+  return await weigh({ program, crowd, steps });
 }
