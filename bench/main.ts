@@ -3,13 +3,16 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { startGenerator } from './process/generator.ts';
-import { sectionText } from './report.ts';
+import { sectionText, tableText } from './report.ts';
+import { writeResults } from './results.ts';
 import type { Bench, Section } from './section.ts';
 import { full, quick } from './sizes.ts';
+import { targetTable } from './targets.ts';
 import { topics } from './topics.ts';
 
 interface Options {
   quick: boolean;
+  write: boolean;
   only: string[];
   profile?: string;
 }
@@ -18,6 +21,7 @@ const program = new Command('npm run bench --')
   .description('Measures the product beside what else a user would pick, and beside the limit.')
   .option('--quick', 'tiny sizes: shows that everything works, its numbers mean nothing', false)
   .option('--only <topics>', `some of: ${Object.keys(topics).join(',')}`, topicList, Object.keys(topics))
+  .option('--write', 'write bench/RESULTS.md and its plots, as a run of everything does', false)
   .option('--profile <folder>', 'also write a .cpuprofile of every window, the last round staying')
   .action(run);
 
@@ -53,6 +57,9 @@ async function run(options: Options): Promise<void> {
     Object.assign(bench.figures, section.figures);
     console.log(`\n${sectionText(section)}\n`);
   }
+  console.log(tableText(targetTable(bench.figures)));
+  const everything = sections.length === Object.keys(topics).length && !options.quick;
+  if (options.write || everything) await writeResults(sections, bench.figures);
 }
 
 function topicList(text: string): string[] {

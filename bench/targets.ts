@@ -1,0 +1,59 @@
+import { number, spread } from './format.ts';
+import type { FigureName, Section, Table } from './section.ts';
+
+interface Target {
+  figure: FigureName;
+  what: string;
+  most: number;
+  /** What the figure is divided by before it is shown. */
+  unit?: number;
+  /** Why it is not reached, as far as that is understood. */
+  reason?: string;
+}
+
+const targets: readonly Target[] = [
+  { figure: 'upgradeToHs256', what: 'upgrade ÷ an HS256 JWT on bare ws', most: 1 },
+  { figure: 'upgradeToBareWs', what: 'upgrade ÷ bare ws', most: 1.9 },
+  {
+    figure: 'upgradeToBareWs',
+    what: 'upgrade ÷ bare ws, further',
+    most: 1.5,
+    reason:
+      'a welcome, a peer name, two log lines, two writes of the session list and ioredis remain; each is under a tenth',
+  },
+  {
+    figure: 'mintCached',
+    what: 'mint, token known ÷ bare Fastify',
+    most: 1.35,
+    reason: 'three Redis commands and a log line are dear beside an answer that is a constant',
+  },
+  {
+    figure: 'mintUncached',
+    what: 'mint, token new ÷ bare Fastify',
+    most: 2.5,
+    reason: 'as above, and one signature is checked',
+  },
+  { figure: 'redisPerRedemption', what: 'µs of Redis CPU a redemption', most: 12 },
+  { figure: 'roundTrips', what: 'round trips an upgrade', most: 2 },
+  { figure: 'bytesPerTicket', what: 'bytes an outstanding ticket', most: 400 },
+  { figure: 'bytesPerTombstone', what: 'bytes a tombstone', most: 230 },
+  { figure: 'redeemCpuAtMillion', what: 'CPU of a redemption, many ÷ few outstanding', most: 1.1 },
+  { figure: 'redeemP50AtMillion', what: 'p50 of a redemption, many ÷ few outstanding', most: 1.1 },
+  { figure: 'bytesPerSocket', what: 'KiB of the process an idle socket', most: 20_000 / 1024, unit: 1024 },
+  { figure: 'stormToIdeal', what: 'storm ÷ its ideal time', most: 1.2 },
+  { figure: 'stormRefusals', what: 'honest clients refused in a storm', most: 0 },
+];
+
+/** What was aimed at beside what was measured. */
+export function targetTable(figures: Section['figures']): Table {
+  return {
+    head: ['target', 'at most', 'measured', 'reached'],
+    rows: targets.flatMap(({ figure, what, most, unit = 1, reason = 'not understood yet' }) => {
+      const measured = figures[figure];
+      if (!measured) return [];
+      const { median, min, max } = measured;
+      const shown = spread({ median: median / unit, min: min / unit, max: max / unit });
+      return [[what, number(most), shown, median / unit <= most ? 'yes' : `no: ${reason}`]];
+    }),
+  };
+}
