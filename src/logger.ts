@@ -15,7 +15,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
 }
 
 /** The lines of one turn of the event loop leave in one write, before the next turn: none waits, and none is lost at the exit. */
-function standardOutput(): DestinationStream & { flushSync(): void } {
+function openStandardOutput(): DestinationStream & { flushSync(): void } {
   const output = pino.destination({ sync: true });
   let lines = '';
   const flushSync = () => {
@@ -30,6 +30,14 @@ function standardOutput(): DestinationStream & { flushSync(): void } {
     },
     flushSync,
   };
+}
+
+let opened: DestinationStream | undefined;
+
+/** One for the process: several would write into each other's lines. */
+function standardOutput(): DestinationStream {
+  opened ??= openStandardOutput();
+  return opened;
 }
 
 // An error's other properties are dropped: drivers and clients hang commands, URLs and headers on theirs.

@@ -9,6 +9,7 @@ import { claimToArguments, recordFromText, recordToText } from './record-text.ts
 import { faultOfRedis } from './self-test.ts';
 import {
   type Allowance,
+  type Count,
   type PutResult,
   type Redemption,
   type Revoker,
@@ -81,6 +82,12 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     return answers.map((answer, index) => redemptionFrom(answer, presented[index]?.claim.sessionId ?? ''));
   });
 
+  const count = gathering<Counted, Count>(async (_group, counted) => {
+    const keys = counted.map(({ key }) => counterKey(key));
+    const windows = counted.map(({ windowMs }) => windowMs);
+    return (await run<[number, number]>('count', keys, ...windows)).map(countOf);
+  });
+
   const test = async () => {
     try {
       const found = await faultOfRedis(connection, store, prefix);
@@ -122,11 +129,11 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     },
 
     async count(key, windowMs) {
-      return countOf(await run('count', counterKey(key), windowMs));
+      return count(connection.sharded ? key : '', { key, windowMs });
     },
 
     async counted(key) {
-      return countOf(await run('counted', counterKey(key)));
+      return countOf(await run<number>('counted', counterKey(key)));
     },
 
     async roomsOf(sub, asked = []) {
@@ -167,6 +174,11 @@ interface Mint {
   ttlMs: number;
 }
 
+interface Counted {
+  key: string;
+  windowMs: number;
+}
+
 interface Presented {
   id: string;
   claim: Claim;
@@ -200,8 +212,8 @@ function redemptionFrom(answer: Judged, sessionId: string): Redemption {
   }
 }
 
-function countOf([count, resetMs]: string[]) {
-  return { count: Number(count), resetMs: Math.max(Number(resetMs), 0) };
+function countOf([count = 0, resetMs = 0]: readonly number[]): Count {
+  return { count, resetMs: Math.max(resetMs, 0) };
 }
 
 function revokerArguments(by: Revoker): [whose: string, name: string] {

@@ -207,14 +207,22 @@ redis.call('DEL', KEYS[1])
 return {'reused', login}
 `;
 
-/** KEYS: counter. ARGV: window in ms. Answers the count and the ms until it starts again. */
+/** KEYS: counters. ARGV: the window of each, in ms. Answers for each the count and the ms until it starts again. */
 export const countScript = `
-local count = redis.call('INCR', KEYS[1])
-if count == 1 or redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return {count, redis.call('PTTL', KEYS[1])}
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local count = redis.call('INCR', key)
+  local left = redis.call('PTTL', key)
+  if left < 0 then
+    redis.call('PEXPIRE', key, ARGV[i])
+    left = tonumber(ARGV[i])
+  end
+  answer[i] = {count, left}
+end
+return answer
 `;
 
-/** KEYS: counter. Answers as `countScript` does, without counting. */
+/** KEYS: counter. Answers its count and the ms until it starts again, without counting. */
 export const countedScript = `
 return {tonumber(redis.call('GET', KEYS[1]) or 0), redis.call('PTTL', KEYS[1])}
 `;
