@@ -88,6 +88,12 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     return (await run<[number, number]>('count', keys, ...windows)).map(countOf);
   });
 
+  const rooms = gathering<Entered, string[]>((_group, entered) => {
+    const keys = entered.map(({ sub }) => roomsKey(sub));
+    const args = entered.flatMap(({ asked }) => [asked.length, ...asked]);
+    return run<string[]>('rooms', keys, mostRooms, ...args);
+  });
+
   const test = async () => {
     try {
       const found = await faultOfRedis(connection, store, prefix);
@@ -137,7 +143,7 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     },
 
     async roomsOf(sub, asked = []) {
-      const [outcome, ...members] = await run('rooms', roomsKey(sub), mostRooms, ...asked);
+      const [outcome, ...members] = await rooms(connection.sharded ? sub : '', { sub, asked });
       // Whatever else is in the set was never the name of a room, and a tab in it would forge one in the ticket.
       return outcome === 'rooms' ? members.filter(isRoom) : (outcome as 'any' | 'too_many');
     },
@@ -177,6 +183,11 @@ interface Mint {
 interface Counted {
   key: string;
   windowMs: number;
+}
+
+interface Entered {
+  sub: string;
+  asked: readonly string[];
 }
 
 interface Presented {

@@ -228,21 +228,31 @@ return {tonumber(redis.call('GET', KEYS[1]) or 0), redis.call('PTTL', KEYS[1])}
 `;
 
 /**
- * KEYS: a subject's set of rooms. ARGV: how many rooms a ticket takes, and those asked for. Answers `any` where there is no
- * set, else `rooms` with those of it that were asked for, or with all. SCARD tells both whether it is there (an empty set
- * is none) and whether it is too large to be copied for every ticket.
+ * KEYS: subjects' sets of rooms. ARGV: how many rooms a ticket takes; for each subject how many rooms are asked for, and
+ * these. Answers for each `any` where there is no set, else `rooms` with those of it that were asked for, or with all. SCARD
+ * tells both whether it is there (an empty set is none) and whether it is too large to be copied for every ticket.
  */
 export const roomsScript = `
-local size = redis.call('SCARD', KEYS[1])
-if size == 0 then return {'any'} end
-local answer = {'rooms'}
-if #ARGV > 1 then
-  for i, held in ipairs(redis.call('SMISMEMBER', KEYS[1], unpack(ARGV, 2))) do
-    if held == 1 then table.insert(answer, ARGV[i + 1]) end
+local function rooms(key, first, asked)
+  local size = redis.call('SCARD', key)
+  if size == 0 then return {'any'} end
+  local answer = {'rooms'}
+  if asked > 0 then
+    for i, held in ipairs(redis.call('SMISMEMBER', key, unpack(ARGV, first, first + asked - 1))) do
+      if held == 1 then table.insert(answer, ARGV[first + i - 1]) end
+    end
+    return answer
   end
+  if size > tonumber(ARGV[1]) then return {'too_many'} end
+  for _, room in ipairs(redis.call('SMEMBERS', key)) do table.insert(answer, room) end
   return answer
 end
-if size > tonumber(ARGV[1]) then return {'too_many'} end
-for _, room in ipairs(redis.call('SMEMBERS', KEYS[1])) do table.insert(answer, room) end
-return answer
+
+local answers, at = {}, 2
+for i, key in ipairs(KEYS) do
+  local asked = tonumber(ARGV[at])
+  answers[i] = rooms(key, at + 1, asked)
+  at = at + 1 + asked
+end
+return answers
 `;
