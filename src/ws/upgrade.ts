@@ -18,7 +18,7 @@ export interface UpgradesOptions {
 
 /**
  * Answers upgrade requests: the gate decides before anything is upgraded, and whoever is admitted goes straight from
- * Node's parser to `ws`. Through a web framework's router, hooks and reply this costs half as much again (see bench/).
+ * Node's parser to `ws`, past the router, its hooks and a reply that nobody would send (what that costs: bench/RESULTS.md).
  *
  * @returns `stop`: admits nobody any more, and resolves once everybody who knocked before has been answered
  */
