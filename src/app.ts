@@ -16,6 +16,7 @@ import { loginRoute } from './http/login.ts';
 import { collectOpenApi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { passwordLogin } from './http/password-login.ts';
+import { redeemRoute } from './http/redeem.ts';
 import { refreshing } from './http/refresh.ts';
 import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
 import { revocationRoutes } from './http/revocations.ts';
@@ -26,9 +27,11 @@ import type { App } from './http/type-provider.ts';
 import type { Metrics } from './metrics.ts';
 import type { Feed } from './revocations/feed.ts';
 import type { Revoke } from './revocations/revoke.ts';
+import { listedUntilTheEnd } from './sessions/listed-until.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
 import type { Registry } from './sessions/registry.ts';
 import type { Store } from './store/store.ts';
+import { presenter } from './tickets/present.ts';
 import type { RandomBytes } from './tickets/ticket.ts';
 import { createGate } from './ws/gate.ts';
 import { gateRoutes } from './ws/routes.ts';
@@ -121,6 +124,29 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   if (collectRoutes) await collectOpenApi(app);
   operationsRoutes(app, { store, feed });
 
+  const present = presenter({
+    store,
+    now,
+    randomBytes,
+    sessionTtl: config.SESSION_TTL,
+    attempts:
+      config.ATTEMPT_LIMIT === 0
+        ? undefined
+        : {
+            limit: config.ATTEMPT_LIMIT,
+            windowMs: config.ATTEMPT_WINDOW * 1000,
+            counting: config.ATTEMPT_COUNT,
+          },
+    bindIp: config.BIND_IP,
+    feed,
+    async onReplay(session_id) {
+      if (config.ON_REPLAY === 'log') return;
+      await revoke({ session_id }, 'ticket replayed').catch((err) =>
+        log.error({ err }, 'a replay could not close'),
+      );
+    },
+  });
+
   if (config.TIERS.has('http')) {
     await registerLimits(app, { store, window: config.ATTEMPT_WINDOW });
     const authenticate = authenticator(credentials, feed);
@@ -144,6 +170,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       publicWsUrl: config.PUBLIC_WS_URL,
       wsPath: config.WS_PATH[0] ?? '/ws',
     });
+    redeemRoute(app, {
+      authenticate,
+      decide,
+      present,
+      list: listedUntilTheEnd({ registry, node, now, log }),
+    });
     revocationRoutes(app, { authenticate, decide, revoke, feed, now });
     sessionRoutes(app, { authenticate, decide, revoke, registry, now });
     jwksRoute(app, credentials.jwks);
@@ -152,28 +184,9 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   if (config.TIERS.has('ws')) {
     const gate = createGate({
-      store,
-      now,
-      randomBytes,
-      sessionTtl: config.SESSION_TTL,
-      attempts:
-        config.ATTEMPT_LIMIT === 0
-          ? undefined
-          : {
-              limit: config.ATTEMPT_LIMIT,
-              windowMs: config.ATTEMPT_WINDOW * 1000,
-              counting: config.ATTEMPT_COUNT,
-            },
+      present,
       allowedOrigins: config.allowedOrigins,
       audience: config.WS_AUDIENCE,
-      bindIp: config.BIND_IP,
-      feed,
-      async onReplay(session_id) {
-        if (config.ON_REPLAY === 'log') return;
-        await revoke({ session_id }, 'ticket replayed').catch((err) =>
-          log.error({ err }, 'a replay could not close'),
-        );
-      },
     });
     const sockets = liveSockets({
       now,

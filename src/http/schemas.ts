@@ -139,10 +139,44 @@ export const RevokeTicketRequest = Type.Object(
   { ...strict, title: 'RevokeTicketRequest' },
 );
 
+export const RedeemRequest = Type.Object(
+  {
+    ticket: Type.String({ maxLength: 1024 }),
+    aud: Type.Optional(
+      Type.Intersect([Name], { description: 'The service that asks: a ticket for another does not fit.' }),
+    ),
+    origin: Type.Optional(Type.String({ maxLength: 300, description: "The handshake's Origin." })),
+    ip: Type.Optional(
+      Type.String({ maxLength: 64, description: "The client's address: its attempts are counted." }),
+    ),
+    room: Type.Optional(Room),
+    redemption_id: Type.Optional(
+      Type.String({
+        pattern: '^[\\x21-\\x7e]{1,128}$',
+        description: 'Names the question, so that it can be asked again.',
+      }),
+    ),
+  },
+  { ...strict, title: 'RedeemRequest' },
+);
+
 const SessionId = Type.String({
   pattern: '^[A-Za-z0-9_-]{22}$',
   description: 'As the welcome message told.',
 });
+
+export const RedeemAnswer = Type.Object(
+  {
+    active: Type.Boolean(),
+    sub: Type.Optional(Type.String()),
+    username: Type.Optional(Type.String()),
+    rooms: Type.Optional(Type.Array(Type.String(), { description: 'Absent: any.' })),
+    context: Type.Optional(Type.Unknown({ description: 'As it was given with the mint.' })),
+    session_id: Type.Optional(SessionId),
+    exp: Type.Optional(Type.Integer({ description: "The session's end, Unix seconds." })),
+  },
+  { title: 'RedeemAnswer', description: 'Only `active`, where it is false.' },
+);
 
 export const RevocationRequest = Type.Object(
   {

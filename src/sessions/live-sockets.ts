@@ -88,7 +88,8 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     const { ip, via } = peer;
     await registry.add({ session_id, sub, username, node, ip, since, exp: session.exp, auth_time, via });
     if (maxPerSubject === 0) return;
-    const all = await registry.ofSubject(sub);
+    // Others hold the sockets of what they redeemed, and may have closed them already.
+    const all = (await registry.ofSubject(sub)).filter((other) => other.via !== 'redeem');
     if (all.length > maxPerSubject) await endSessions(all.slice(0, all.length - maxPerSubject));
   };
   // What could not be listed now is listed with the node's next lease.

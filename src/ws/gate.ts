@@ -1,12 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { acceptableForms, type BindIp, countedAs } from '../address.ts';
 import { BrokerError } from '../errors.ts';
 import { checkOrigin } from '../origin.ts';
-import type { Feed } from '../revocations/feed.ts';
 import type { Refresh } from '../sessions/live-sockets.ts';
 import type { Session } from '../sessions/session.ts';
-import type { Allowance } from '../store/store.ts';
-import { type RedeemDeps, redeem } from '../tickets/redeem.ts';
+import type { Present } from '../tickets/present.ts';
 import { isTicket } from '../tickets/ticket.ts';
 import { readHandshake } from './handshake.ts';
 
@@ -22,16 +19,11 @@ export interface Knock {
   host: string;
 }
 
-export interface GateOptions extends RedeemDeps {
-  /** What an address may get wrong; undefined: as much as it likes. */
-  attempts: Omit<Allowance, 'counter'> | undefined;
+export interface GateOptions {
+  present: Present;
   allowedOrigins: ReadonlySet<string> | '*' | undefined;
   /** The service that stands behind this gate. */
   audience: string | undefined;
-  bindIp: BindIp;
-  feed: Pick<Feed, 'current' | 'find'>;
-  /** Told the session that a used ticket opened, when the ticket comes back (RFC 6749 4.1.2). */
-  onReplay: (sessionId: string) => Promise<void>;
 }
 
 export interface Gate {
@@ -41,48 +33,22 @@ export interface Gate {
    * The order matters: what costs nothing comes first, and what could tell somebody something about a ticket comes after
    * the limit on attempts.
    *
-   * @throws BrokerError whatever `readHandshake`, `checkOrigin` and `redeem` refuse with
+   * @throws BrokerError whatever `readHandshake`, `checkOrigin` and `Present` refuse with
    */
   admit(knock: Knock): Promise<Session>;
   /** Spends a ticket that arrived on a socket which is open already. @throws BrokerError as `admit` does */
   refresh: Refresh;
 }
 
-export function createGate(options: GateOptions): Gate {
-  const { attempts, allowedOrigins, audience, bindIp, feed, onReplay } = options;
-
-  const spend = async (ticket: string, address: string, origin: string | undefined, room?: string) => {
-    // Whoever has not heard of the latest revocations lets nobody in, and spends nobody's ticket.
-    if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
-    const addresses = acceptableForms(address, bindIp);
-    const claim = {
-      ...(audience && { aud: audience }),
-      ...(origin && { origin }),
-      ...(addresses && { addresses }),
-      ...(room && { room }),
-    };
-    const allowance = attempts && { ...attempts, counter: `attempts:${countedAs(address)}` };
-    const session = await redeem(options, ticket, claim, allowance).catch(async (error: unknown) => {
-      if (error instanceof BrokerError && error.reason === 'replayed')
-        await onReplay(String(error.facts['session_id']));
-      throw error;
-    });
-    const { session_id, ticket_id, record } = session;
-    const { sub, auth_time } = record;
-    if (feed.find({ sub, auth_time, session_id, ticket_id })) {
-      throw new BrokerError('invalid_ticket', { reason: 'revoked', facts: { sub, ticket_id } });
-    }
-    return session;
-  };
-
+export function createGate({ present, allowedOrigins, audience: aud }: GateOptions): Gate {
   return {
     async admit({ headers, tickets, rooms, address, host }) {
-      const handshake = readHandshake(headers, tickets, rooms);
-      checkOrigin(handshake.origin, host, allowedOrigins);
-      return spend(theOne(handshake.tickets), address, handshake.origin, handshake.room);
+      const { tickets: carried, origin, room } = readHandshake(headers, tickets, rooms);
+      checkOrigin(origin, host, allowedOrigins);
+      return present(theOne(carried), { address, origin, room, aud });
     },
     async refresh(ticket, { ip, origin }) {
-      return spend(theOne([ticket]), ip, origin);
+      return present(theOne([ticket]), { address: ip, origin, aud });
     },
   };
 }

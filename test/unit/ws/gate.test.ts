@@ -3,25 +3,25 @@ import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../../src/store/memory.ts';
 import { memoryFeed } from '../../../src/store/memory-feed.ts';
 import { mint } from '../../../src/tickets/mint.ts';
+import { type PresentDeps, presenter } from '../../../src/tickets/present.ts';
 import { createGate, type GateOptions, type Knock } from '../../../src/ws/gate.ts';
 import { selectProtocol } from '../../../src/ws/handshake.ts';
 import { aRecord } from '../../support/records.ts';
 
-function setUp(options: Partial<GateOptions> = {}) {
+function setUp(options: Partial<GateOptions & PresentDeps> = {}) {
   const store = memoryStore({ now: Date.now });
-  const gate = createGate({
+  const present = presenter({
     store,
     now: Date.now,
     randomBytes,
     sessionTtl: 28_800,
     attempts: { limit: 10, windowMs: 60_000, counting: 'failed' },
-    allowedOrigins: undefined,
-    audience: undefined,
     bindIp: 'off',
     feed: memoryFeed({ now: Date.now, retention: 60_000 }),
     onReplay: async () => {},
     ...options,
   });
+  const gate = createGate({ present, allowedOrigins: undefined, audience: undefined, ...options });
   const headers = {
     host: 'chat.example',
     'sec-websocket-version': '13',
