@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type BrokerProcess, sharedStore, startBroker } from '../support/broker-process.ts';
 import { ask, dial, exchange, handshake, type RawAnswer } from '../support/e2e-raw-http.ts';
+import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
 /** All of 127.0.0.0/8 is ours: an address for each ticket, or each test, that has made no attempt yet. */
 let addresses = 1;
@@ -134,6 +135,32 @@ test('a ticket that is revoked through one process does not open at the other', 
       status: 401,
       body: { error: 'invalid_ticket' },
     });
+  } finally {
+    await Promise.all([a.stop(), b.stop()]);
+  }
+});
+
+test('a ticket that many nodes redeem at once, through both processes, is active for one question only', async () => {
+  const keys = { SERVICE_KEYS_FILE: serviceKeysFile({ node: 'tickets:redeem' }) };
+  const [a, b] = await startTwo({ ...sharedStore(inject('redisUrl')), ...keys });
+  try {
+    const redeem = async (at: BrokerProcess, ticket: string, redemption_id: string) => {
+      const answer = await fetch(`${at.url}/tickets/redeem`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${keyOf('node')}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ ticket, redemption_id }),
+      });
+      return (await answer.json()) as { active: boolean };
+    };
+    for (let round = 0; round < 5; round++) {
+      const { ticket } = await a.mint();
+      const answers = await Promise.all(
+        Array.from({ length: 60 }, (_, index) => redeem(index % 2 ? a : b, ticket, `question-${index % 6}`)),
+      );
+      const active = answers.filter((answer) => answer.active);
+      expect(active).toHaveLength(10);
+      expect(new Set(active.map((answer) => JSON.stringify(answer))).size).toBe(1);
+    }
   } finally {
     await Promise.all([a.stop(), b.stop()]);
   }
