@@ -24,6 +24,7 @@ import { sessionRoutes } from './http/sessions.ts';
 import { ticketRoutes } from './http/tickets.ts';
 import { tokenRoute } from './http/token.ts';
 import type { App } from './http/type-provider.ts';
+import { verifyRoutes } from './http/verify.ts';
 import type { Metrics } from './metrics.ts';
 import type { Feed } from './revocations/feed.ts';
 import type { Revoke } from './revocations/revoke.ts';
@@ -124,6 +125,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   if (collectRoutes) await collectOpenApi(app);
   operationsRoutes(app, { store, feed });
 
+  const list = listedUntilTheEnd({ registry, node, now, log });
   const present = presenter({
     store,
     now,
@@ -174,7 +176,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       authenticate,
       decide,
       present,
-      list: listedUntilTheEnd({ registry, node, now, log }),
+      list,
     });
     revocationRoutes(app, { authenticate, decide, revoke, feed, now });
     sessionRoutes(app, { authenticate, decide, revoke, registry, now });
@@ -183,6 +185,19 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   }
 
   if (config.TIERS.has('ws')) {
+    const visitor = visitorReader(config.trustedProxies);
+    await app.register(verifyRoutes, {
+      decide,
+      present,
+      list,
+      visitor,
+      allowedOrigins: config.allowedOrigins,
+      audience: config.WS_AUDIENCE,
+      uriHeader: config.VERIFY_URI_HEADER,
+      requestIdHeader: config.VERIFY_REQUEST_ID_HEADER,
+      preset: config.VERIFY_HEADERS,
+      assert: credentials.assert,
+    });
     const gate = createGate({
       present,
       allowedOrigins: config.allowedOrigins,
@@ -204,7 +219,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     await gateRoutes(app, {
       decide,
       gate,
-      visitor: visitorReader(config.trustedProxies),
+      visitor,
       sockets,
       paths: config.WS_PATH,
       reject: config.WS_REJECT,

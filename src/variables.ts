@@ -3,6 +3,7 @@ import { type TSchema, Type } from 'typebox';
 const seconds = (fallback: number | undefined, minimum: number, maximum: number, description: string) =>
   Type.Integer({ minimum, maximum, description, ...(fallback !== undefined && { default: fallback }) });
 const text = (description: string) => Type.String({ description });
+const header = (description: string) => Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$', description });
 const choice = <const T extends string[]>(values: [...T], fallback: T[number], description: string) =>
   Type.Enum(values, { default: fallback, description });
 
@@ -109,6 +110,21 @@ export const variables = {
     'when a used ticket comes back: only log it, or end the session it opened',
   ),
   BIND_IP: choice(['off', 'log', 'prefix', 'exact'], 'off', 'how a ticket bound to an address is compared'),
+  VERIFY_URI_HEADER: Type.Optional(
+    header(
+      'the header in which the proxy tells /verify the original URI, which it must set itself: X-Original-URI, X-Forwarded-Uri; unset: what comes after /verify',
+    ),
+  ),
+  VERIFY_HEADERS: choice(
+    ['x-auth-request', 'remote', 'x-forwarded'],
+    'x-auth-request',
+    'identity headers of /verify: X-Auth-Request-User, Remote-User or X-Forwarded-User, and so on',
+  ),
+  VERIFY_REQUEST_ID_HEADER: Type.Optional(
+    header(
+      'a header that only the proxy sets: /verify answers alike when asked with the same value again within 5 s',
+    ),
+  ),
 } satisfies Record<string, TSchema>;
 
 export type VariableName = keyof typeof variables;

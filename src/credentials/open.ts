@@ -3,6 +3,7 @@ import { BrokerError } from '../errors.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Revoke } from '../revocations/revoke.ts';
 import type { RandomBytes } from '../tickets/ticket.ts';
+import { type Assert, asserter } from './assertion.ts';
 import { type Caller, type Verifier, verifierChain } from './caller.ts';
 import { idpTokenVerifier } from './idp-tokens.ts';
 import { issueToken, ownTokenVerifier } from './own-tokens.ts';
@@ -35,6 +36,8 @@ export interface Credentials {
   /** Who sent this `Authorization` header. @throws BrokerError `invalid_token`, `idp_unavailable` */
   authenticate(authorization: string | undefined): Promise<Caller>;
   jwks: SigningKeys['jwks'];
+  /** Only with a key whose public half others may have. */
+  assert: Assert | undefined;
   /** USERS_FILE as it is now, where there is one. */
   fileUsers: (() => Users) | undefined;
 }
@@ -124,6 +127,7 @@ export async function openCredentials(options: OpenCredentialsOptions): Promise<
     },
     authenticate: verifierChain(verifiers),
     jwks: keys.jwks,
+    assert: config.JWT_PRIVATE_KEY ? asserter(keys, now) : undefined,
     fileUsers,
   };
 }

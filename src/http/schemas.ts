@@ -245,3 +245,9 @@ export const HandshakeQuery = Type.Object({
   ticket: Type.Optional(Type.String({ description: 'The ticket, where the subprotocol cannot carry it.' })),
   room: Type.Optional(Type.String({ description: 'A room that the ticket must allow.' })),
 });
+
+export const VerifyQuery = Type.Object({
+  aud: Type.Optional(Type.String({ description: 'The service behind the proxy; default: WS_AUDIENCE.' })),
+  ticket: Type.Optional(Type.String({ description: 'Where the proxy appends the original query.' })),
+  room: Type.Optional(Type.String({ description: 'A room that the ticket must allow.' })),
+});

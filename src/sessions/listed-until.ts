@@ -4,7 +4,7 @@ import type { Session } from './session.ts';
 import { timetable } from './timetable.ts';
 
 /** Lists a session whose socket somebody else holds. */
-export type ListSession = (session: Session, peer: { ip: string; via: 'redeem' }) => void;
+export type ListSession = (session: Session, peer: { ip: string; via: 'redeem' | 'verify' }) => void;
 
 export interface ListedUntilOptions {
   registry: Registry;

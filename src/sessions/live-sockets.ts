@@ -89,7 +89,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     await registry.add({ session_id, sub, username, node, ip, since, exp: session.exp, auth_time, via });
     if (maxPerSubject === 0) return;
     // Others hold the sockets of what they redeemed, and may have closed them already.
-    const all = (await registry.ofSubject(sub)).filter((other) => other.via !== 'redeem');
+    const all = (await registry.ofSubject(sub)).filter((other) => !['redeem', 'verify'].includes(other.via));
     if (all.length > maxPerSubject) await endSessions(all.slice(0, all.length - maxPerSubject));
   };
   // What could not be listed now is listed with the node's next lease.

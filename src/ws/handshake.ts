@@ -53,6 +53,14 @@ export function selectProtocol(offered: Iterable<string>): string | false {
   return false;
 }
 
+/** The tickets among offered subprotocols, for who does not answer the offer. */
+export function ticketsOffered(header: string | undefined): string[] {
+  return (header?.split(',') ?? [])
+    .map((protocol) => protocol.trim())
+    .filter((protocol) => protocol.startsWith(carrier))
+    .map((protocol) => protocol.slice(carrier.length));
+}
+
 function offeredProtocols(header: string | undefined): string[] {
   if (header === undefined) return [];
   try {

@@ -1,0 +1,41 @@
+import type { Session } from '../sessions/session.ts';
+
+/** What the identity headers begin with, by the name of the preset: oauth2-proxy's, Authelia's, and Traefik's custom. */
+const prefixes = {
+  'x-auth-request': 'X-Auth-Request-',
+  remote: 'Remote-',
+  'x-forwarded': 'X-Forwarded-',
+} as const;
+
+export type HeaderPreset = keyof typeof prefixes;
+
+/**
+ * Who was let in, for the service behind the proxy. Text is percent-encoded where it is not visible ASCII; rooms and
+ * context are JSON in ASCII. What is absent has no header, and none is ever empty: some proxies pass on a placeholder then.
+ */
+export function identityHeaders(preset: HeaderPreset, session: Session): Record<string, string> {
+  const { session_id, exp, record } = session;
+  const { sub, username, rooms, context } = record;
+  const named = {
+    User: text(sub),
+    'Preferred-Username': text(username),
+    Session: session_id,
+    Expires: String(exp),
+    ...(rooms && { Rooms: json(rooms) }),
+    ...(context !== undefined && { Context: json(context) }),
+  };
+  return Object.fromEntries(
+    Object.entries(named).map(([name, value]) => [`${prefixes[preset]}${name}`, value]),
+  );
+}
+
+function text(value: string): string {
+  return value.toWellFormed().replace(/[^\x21-\x24\x26-\x7e]/gu, encodeURIComponent);
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

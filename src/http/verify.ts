@@ -1,0 +1,168 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Assert } from '../credentials/assertion.ts';
+import type { Decide, Facts } from '../decisions.ts';
+import { BrokerError } from '../errors.ts';
+import { checkOrigin } from '../origin.ts';
+import type { ListSession } from '../sessions/listed-until.ts';
+import type { Present } from '../tickets/present.ts';
+import { isRoom } from '../tickets/room.ts';
+import { isTicket } from '../tickets/ticket.ts';
+import { ticketsOffered } from '../ws/handshake.ts';
+import { carriedSecrets } from './carried-secrets.ts';
+import type { Visitor } from './forwarded.ts';
+import { type HeaderPreset, identityHeaders } from './identity-headers.ts';
+import { refusalsOf, VerifyQuery } from './schemas.ts';
+import type { App } from './type-provider.ts';
+
+export interface VerifyOptions {
+  decide: Decide;
+  present: Present;
+  list: ListSession;
+  visitor: (request: FastifyRequest['raw']) => Visitor;
+  allowedOrigins: ReadonlySet<string> | '*' | undefined;
+  /** The service behind the proxy, where the proxy does not say which. */
+  audience: string | undefined;
+  /** The header in which the proxy tells the original URI; undefined: it is what comes after `/verify`. */
+  uriHeader: string | undefined;
+  /** A header that only the proxy sets: the same value again is the same question. */
+  requestIdHeader: string | undefined;
+  preset: HeaderPreset;
+  /** Absent where tokens are signed with a shared secret. */
+  assert: Assert | undefined;
+}
+
+/** Milliseconds in which a proxy may ask twice about one handshake. */
+const repeatWithinMs = 5000;
+const methods = ['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/**
+ * Forward auth: a proxy shows us the handshake before it passes it on, and spends its ticket thereby. Denials are 401 and 403
+ * only, since nginx makes a 500 of any other, and there are no identity headers but on 200.
+ */
+export function verifyRoutes(app: App, options: VerifyOptions, registered: () => void): void {
+  const { decide, present, list, visitor, allowedOrigins, audience, preset, assert } = options;
+
+  // A proxy may send the body of the original request along.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => {
+    payload.resume();
+    done(null);
+  });
+
+  const answer = async (request: FastifyRequest, reply: FastifyReply) => {
+    const { address, host } = visitor(request.raw);
+    const facts: Facts = { decision: 'redeem', ip: address, via: 'verify' };
+    // After `/verify/` comes what the client asked for, and its `aud` would be the client's choice.
+    const named = (request.params as { '*'?: string })['*'] === undefined ? audienceIn(request) : undefined;
+    const aud = named ?? audience;
+    const session = await decide(request.log, facts, async () => {
+      const { headers } = request;
+      checkOrigin(headers.origin, host, allowedOrigins);
+      const { tickets, room } = asked(request, options.uriHeader);
+      const repeat = repeatOf(request, options.requestIdHeader);
+      const ticket = theOne(tickets);
+      const presented = { address, origin: headers.origin, room, aud, ...(repeat && { repeat }) };
+      const admitted = await present(ticket, presented);
+      const { session_id, ticket_id, record } = admitted;
+      Object.assign(facts, { sub: record.sub, ticket_id, session_id });
+      return admitted;
+    });
+    list(session, { ip: address, via: 'verify' });
+    reply.headers(identityHeaders(preset, session));
+    if (assert) reply.header('X-Auth-Assertion', await assert(session, aud));
+    return reply.code(200).send();
+  };
+
+  for (const url of ['/verify', '/verify/*']) {
+    app.route({
+      method: 'GET',
+      url,
+      exposeHeadRoute: false,
+      schema: {
+        hide: url !== '/verify',
+        operationId: 'verify',
+        summary: 'Forward auth: spend the ticket of the handshake that a proxy shows',
+        description:
+          'For nginx `auth_request`, Caddy `forward_auth`, HAProxy, Traefik ForwardAuth, Envoy ext_authz; with any method. The ticket is in `Sec-WebSocket-Protocol`, or in the query of the original URI: that which `VERIFY_URI_HEADER` names, else what comes after `/verify`. 200 carries the identity headers (`VERIFY_HEADERS`), and `X-Auth-Assertion` where there is a `JWT_PRIVATE_KEY`.',
+        tags: ['socket'],
+        querystring: VerifyQuery,
+        response: {
+          200: {
+            description: 'Let it in.',
+            type: 'null',
+            headers: {
+              'X-Auth-Request-User': { type: 'string', description: 'The `sub`, percent-encoded.' },
+              'X-Auth-Assertion': { type: 'string', description: 'A JWT of 60 seconds.' },
+            },
+          },
+          ...refusalsOf(
+            'invalid_ticket',
+            'origin_forbidden',
+            'binding_mismatch',
+            'room_forbidden',
+            'rate_limited',
+            'store_unavailable',
+            'overloaded',
+          ),
+        },
+      },
+      // The ticket never gets as far as Fastify's validation.
+      validatorCompiler: () => () => true,
+      handler: answer,
+    });
+    app.route({ method: methods, url, schema: { hide: true }, handler: answer });
+  }
+  registered();
+}
+
+function audienceIn({ query }: FastifyRequest): string | undefined {
+  const { aud } = query as { aud?: string | string[] };
+  return typeof aud === 'string' ? aud : undefined;
+}
+
+/** What the original request asked for. */
+function asked(request: FastifyRequest, uriHeader: string | undefined) {
+  const offered = ticketsOffered(request.headers['sec-websocket-protocol']);
+  const query = uriHeader === undefined ? ownQuery(request) : told(request, uriHeader);
+  const [room, another] = query.rooms;
+  if (another !== undefined || (room !== undefined && !isRoom(room))) throw new BrokerError('room_forbidden');
+  return { tickets: [...offered, ...query.tickets], room };
+}
+
+function ownQuery({ raw, query }: FastifyRequest) {
+  return {
+    tickets: carriedSecrets(raw).ticket,
+    rooms: [(query as { room?: string | string[] }).room ?? []].flat(),
+  };
+}
+
+/** A proxy sets the header, and so there is one: a second one is a client's. */
+function told({ raw }: FastifyRequest, uriHeader: string) {
+  const uris = valuesOf(raw, uriHeader);
+  if (uris.length > 1) throw new BrokerError('invalid_ticket', { reason: 'several_uris' });
+  const query = new URLSearchParams(uris[0]?.split('#', 1)[0]?.split('?').slice(1).join('?'));
+  return { tickets: query.getAll('ticket'), rooms: query.getAll('room') };
+}
+
+/** Each value that came, where Node would join them. */
+function valuesOf({ rawHeaders }: FastifyRequest['raw'], name: string): string[] {
+  return rawHeaders.filter(
+    (_, index) => rawHeaders[index - 1]?.toLowerCase() === name.toLowerCase() && index % 2 === 1,
+  );
+}
+
+function repeatOf({ raw }: FastifyRequest, requestIdHeader: string | undefined) {
+  if (requestIdHeader === undefined) return undefined;
+  const ids = valuesOf(raw, requestIdHeader);
+  const [id] = ids;
+  if (ids.length !== 1 || id === undefined || !/^[\x21-\x7e]{1,128}$/.test(id)) return undefined;
+  return { asker: `verify:${id}`, withinMs: repeatWithinMs };
+}
+
+function theOne(tickets: readonly string[]): string {
+  const [ticket, another] = tickets;
+  if (another !== undefined) throw new BrokerError('invalid_ticket', { reason: 'several_tickets' });
+  if (ticket === undefined) throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
+  if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
+  return ticket;
+}
