@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need besides npm's packages, where it is missing: Debian and Ubuntu, as root or with sudo.
-# Elsewhere, install redis-server, Chromium, Python 3 with the `websockets` module, and nginx by hand.
+# Elsewhere, install redis-server, Chromium, Python 3 with the `websockets` module, nginx and Caddy by hand.
 set -eu
 
 missing=
@@ -8,6 +8,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need redis-server redis-server
 need chromium chromium
 need nginx nginx-light
+need caddy caddy
 /usr/bin/python3 -c 'import websockets' 2>/dev/null || missing="$missing python3-websockets"
 [ -z "$missing" ] && exit 0
 

@@ -11,18 +11,20 @@ export type HeaderPreset = keyof typeof prefixes;
 
 /**
  * Who was let in, for the service behind the proxy. Text is percent-encoded where it is not visible ASCII; rooms and
- * context are JSON in ASCII. What is absent has no header, and none is ever empty: some proxies pass on a placeholder then.
+ * context are JSON in ASCII, `null` for any room and for no context. None is ever absent or empty: some proxies would pass on
+ * a placeholder, or what the client sent.
  */
 export function identityHeaders(preset: HeaderPreset, session: Session): Record<string, string> {
   const { session_id, exp, record } = session;
-  const { sub, username, rooms, context } = record;
+  const { sub, username, rooms, context, auth_time } = record;
   const named = {
     User: text(sub),
     'Preferred-Username': text(username),
     Session: session_id,
     Expires: String(exp),
-    ...(rooms && { Rooms: json(rooms) }),
-    ...(context !== undefined && { Context: json(context) }),
+    'Auth-Time': String(auth_time),
+    Rooms: json(rooms ?? null),
+    Context: json(context ?? null),
   };
   return Object.fromEntries(
     Object.entries(named).map(([name, value]) => [`${prefixes[preset]}${name}`, value]),

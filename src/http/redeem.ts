@@ -81,7 +81,7 @@ export function redeemRoute(app: App, { authenticate, decide, present, list }: R
 }
 
 function answerOf({ session_id, exp, record }: Session): Static<typeof RedeemAnswer> {
-  const { sub, username, rooms, context } = record;
+  const { sub, username, rooms, context, auth_time } = record;
   return {
     active: true,
     sub,
@@ -90,6 +90,7 @@ function answerOf({ session_id, exp, record }: Session): Static<typeof RedeemAns
     ...(context !== undefined && { context }),
     session_id,
     exp,
+    auth_time,
   };
 }
 

@@ -174,6 +174,12 @@ export const RedeemAnswer = Type.Object(
     context: Type.Optional(Type.Unknown({ description: 'As it was given with the mint.' })),
     session_id: Type.Optional(SessionId),
     exp: Type.Optional(Type.Integer({ description: "The session's end, Unix seconds." })),
+    auth_time: Type.Optional(
+      Type.Number({
+        description:
+          'When the credential was presented, Unix seconds: a revocation of `sub` reaches what is not later than its `issued_before`.',
+      }),
+    ),
   },
   { title: 'RedeemAnswer', description: 'Only `active`, where it is false.' },
 );

@@ -33,6 +33,7 @@ describe('POST /tickets/redeem', () => {
       context: { plan: 'pro' },
       session_id: expect.stringMatching(/^[\w-]{22}$/),
       exp: expect.closeTo(Date.now() / 1000 + 3600, -1),
+      auth_time: expect.closeTo(Date.now() / 1000, -1),
     });
     expect((await redeem({ ticket })).json()).toEqual(inactive);
   });

@@ -35,6 +35,7 @@ describe('/verify', () => {
       'x-auth-request-preferred-username': 'alice',
       'x-auth-request-session': expect.stringMatching(/^[\w-]{22}$/),
       'x-auth-request-expires': expect.stringMatching(/^\d{10}$/),
+      'x-auth-request-auth-time': expect.stringMatching(/^\d{10}(\.\d+)?$/),
       'x-auth-request-rooms': '["lobby","k\\u00e4se"]',
       'x-auth-request-context': '{"plan":"pro"}',
     });
@@ -47,7 +48,10 @@ describe('/verify', () => {
     const { ticket } = await app.ticket();
     const answer = await verify({ 'sec-websocket-protocol': `chat, ticket.${ticket}` });
     expect(answer.statusCode).toBe(200);
-    expect(answer.headers).not.toHaveProperty('x-auth-request-rooms');
+    expect(answer.headers).toMatchObject({
+      'x-auth-request-rooms': 'null',
+      'x-auth-request-context': 'null',
+    });
     expect(answer.headers).not.toHaveProperty('sec-websocket-protocol');
   });
 

@@ -1,0 +1,80 @@
+"""A chat node that knows nothing of tickets: the proxy in front has had them checked, and says in headers who is there.
+
+It follows the broker's feed of revocations, and closes what the feed names. Python 3.9 or later with `websockets`.
+
+    PORT=9000 BROKER_URL=http://127.0.0.1:8080 BROKER_KEY=... python3 chat_node.py
+
+Listens on loopback only: whoever reaches it past the proxy could say that they are anybody.
+"""
+
+import asyncio
+import json
+import os
+import time
+import urllib.request
+from urllib.parse import unquote
+
+import websockets
+
+PORT = int(os.environ.get("PORT", "9000"))
+BROKER_URL = os.environ.get("BROKER_URL", "http://127.0.0.1:8080")
+BROKER_KEY = os.environ.get("BROKER_KEY", "")
+
+REVOKED, SESSION_ENDED = 3003, 3000
+live = {}
+
+
+async def chat(socket, *_path):
+    headers = socket.request_headers
+    user = unquote(headers["X-Auth-Request-User"])
+    session = headers["X-Auth-Request-Session"]
+    live[socket] = (user, session, float(headers["X-Auth-Request-Auth-Time"]))
+    left = int(headers["X-Auth-Request-Expires"]) - time.time()
+    end = asyncio.get_running_loop().call_later(left, lambda: asyncio.ensure_future(socket.close(SESSION_ENDED)))
+    try:
+        await socket.send(json.dumps({"type": "welcome", "user": user}))
+        async for text in socket:
+            message = json.dumps({"type": "message", "user": user, "text": text})
+            websockets.broadcast(list(live), message)
+    except websockets.ConnectionClosed:
+        pass
+    finally:
+        end.cancel()
+        live.pop(socket, None)
+
+
+def close_revoked(revocation):
+    for socket, (user, session, auth_time) in list(live.items()):
+        by_user = revocation.get("sub") == user and auth_time <= revocation["issued_before"]
+        if by_user or revocation.get("session_id") == session:
+            asyncio.ensure_future(socket.close(REVOKED, revocation.get("reason", "revoked")))
+
+
+def follow(loop):
+    """Reads the feed for ever (server-sent events), and goes on where it was after a break."""
+    cursor = None
+    while True:
+        try:
+            request = urllib.request.Request(f"{BROKER_URL}/revocations", headers={"Authorization": f"Bearer {BROKER_KEY}"})
+            if cursor:
+                request.add_header("Last-Event-ID", cursor)
+            with urllib.request.urlopen(request, timeout=60) as feed:
+                for line in feed:
+                    field, _, value = line.decode().strip().partition(": ")
+                    if field == "id":
+                        cursor = value
+                    elif field == "data":
+                        loop.call_soon_threadsafe(close_revoked, json.loads(value))
+        except OSError:
+            pass
+        time.sleep(1)
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    async with websockets.serve(chat, "127.0.0.1", PORT, subprotocols=["chat"]):
+        print(f"chat node on {PORT}", flush=True)
+        await loop.run_in_executor(None, follow, loop)
+
+
+asyncio.run(main())

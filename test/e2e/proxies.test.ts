@@ -1,0 +1,169 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { type BrokerProcess, secretsIn, startBroker } from '../support/broker-process.ts';
+import { ask, handshake } from '../support/e2e-raw-http.ts';
+import { type Door, type ProxyName, startProxy, startPythonNode } from '../support/proxies.ts';
+import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
+
+const uriHeaders = { nginx: 'X-Original-URI', caddy: 'X-Forwarded-Uri' } as const;
+const unknown = `wst_${'A'.repeat(43)}`;
+
+describe.each(Object.entries(uriHeaders))('behind %s', (name, uriHeader) => {
+  const env = {
+    TRUST_PROXY: '127.0.0.1',
+    VERIFY_URI_HEADER: uriHeader,
+    ...(name === 'nginx' && { VERIFY_REQUEST_ID_HEADER: 'X-Verify-Id' }),
+    SERVICE_KEYS_FILE: serviceKeysFile({ node: 'tickets:redeem', root: 'revoke' }),
+  };
+  let broker: BrokerProcess;
+  let node: { port: number } & AsyncDisposable;
+  let proxy: Door;
+  beforeAll(async () => {
+    broker = await startBroker({ ...env, ATTEMPT_LIMIT: '0' });
+    node = await startPythonNode({ BROKER_URL: broker.url, BROKER_KEY: keyOf('node') });
+    proxy = await startProxy(name as ProxyName, { broker: broker.port, node: node.port });
+  });
+  afterAll(async () => {
+    await proxy?.[Symbol.asyncDispose]();
+    await node?.[Symbol.asyncDispose]();
+    await broker?.stop();
+  });
+
+  const dial = async (query: string, protocols: string[] = [], headers = {}) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/chat${query}`, protocols, { headers });
+    socket.on('error', () => {});
+    const [data] = await once(socket, 'message');
+    return { socket, welcome: JSON.parse(String(data)) };
+  };
+  const knock = (target: string, headers = {}) => ask(proxy.port, handshake({ target, headers }));
+
+  test.each([
+    ['in the query', (t: string) => ({ query: `?ticket=${t}`, protocols: [] })],
+    ['as a subprotocol', (t: string) => ({ query: '', protocols: ['chat', `ticket.${t}`] })],
+  ])('a ticket %s opens a socket at the chat node, once', async (_where, carry) => {
+    const { ticket } = await broker.mint();
+    const { query, protocols } = carry(ticket);
+    const { socket, welcome } = await dial(query, protocols);
+    expect(welcome).toEqual({ type: 'welcome', user: 'alice' });
+    expect(socket.protocol).toBe(protocols[0] ?? '');
+    socket.send('hello');
+    const [data] = await once(socket, 'message');
+    expect(JSON.parse(String(data))).toMatchObject({ user: 'alice', text: 'hello' });
+    socket.close();
+    const replay = await ask(
+      proxy.port,
+      handshake({
+        target: `/chat${query}`,
+        headers: { 'Sec-WebSocket-Protocol': protocols.join(', ') || undefined },
+      }),
+    );
+    expect(replay.status).toBe(401);
+  });
+
+  test('a session that is revoked is closed by the node, which follows the feed', async () => {
+    const { ticket, ticket_id } = await broker.mint();
+    const { socket } = await dial(`?ticket=${ticket}`);
+    const closed = once(socket, 'close');
+    const answer = await fetch(`${broker.url}/revocations`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${keyOf('root')}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ ticket_id }),
+    });
+    expect(answer.status).toBe(200);
+    expect((await closed)[0]).toBe(3003);
+  });
+
+  test('without a ticket, with a bad one, or from elsewhere, the node hears nothing', async () => {
+    expect((await knock('/chat')).status).toBe(401);
+    expect((await knock(`/chat?ticket=${unknown}`)).status).toBe(401);
+    const { ticket } = await broker.mint();
+    expect((await knock(`/chat?ticket=${ticket}`, { Origin: 'https://evil.example' })).status).toBe(403);
+    expect((await knock(`/chat?ticket=${ticket}`)).status).toBe(101);
+  });
+
+  test('a client that says where it wanted to go is not believed', async () => {
+    const { ticket } = await broker.mint();
+    const said = `/chat?ticket=${ticket}`;
+    for (const header of ['X-Forwarded-Uri', 'X-Original-URI', 'X-Original-URL', 'X_Original_URI']) {
+      expect((await knock('/chat', { [header]: said })).status).toBe(401);
+    }
+    expect((await knock(said)).status).toBe(101);
+  });
+
+  test('and neither is one that says who it is, in any spelling', async () => {
+    const seen: IncomingMessage[] = [];
+    const upstream = createServer();
+    upstream.on('upgrade', (request, socket) => {
+      seen.push(request);
+      socket.end('HTTP/1.1 400 Seen\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+    });
+    upstream.listen(0, '127.0.0.1');
+    await once(upstream, 'listening');
+    await using door = await startProxy(name as ProxyName, {
+      broker: broker.port,
+      node: (upstream.address() as AddressInfo).port,
+    });
+    for (const header of [
+      'X-Auth-Request-User',
+      'x-auth-request-user',
+      'X_Auth_Request_User',
+      'X-Auth_Request-User',
+      'X-Auth-Assertion',
+      'X_Auth_Assertion',
+      'X-Auth-Request-Rooms',
+    ]) {
+      const { ticket } = await broker.mint();
+      await ask(
+        door.port,
+        handshake({
+          target: `/chat?ticket=${ticket}`,
+          headers: { [header]: 'mallory', 'Sec-WebSocket-Protocol': 'chat' },
+        }),
+      );
+    }
+    expect(seen).toHaveLength(7);
+    for (const request of seen) {
+      expect(request.headers).toMatchObject({
+        'x-auth-request-user': 'alice',
+        'x-auth-request-rooms': 'null',
+      });
+      expect(request.rawHeaders.join('\n')).not.toContain('mallory');
+      expect(secretsIn(`${request.url}\n${request.rawHeaders.join('\n')}`)).toEqual([]);
+    }
+    upstream.close();
+  });
+
+  test('a chat node that is gone is no verdict on the ticket or the user', async () => {
+    const nobody = createTcpServer().listen(0, '127.0.0.1');
+    await once(nobody, 'listening');
+    const { port } = nobody.address() as AddressInfo;
+    nobody.close();
+    await using door = await startProxy(name as ProxyName, { broker: broker.port, node: port });
+    const { ticket } = await broker.mint();
+    const answer = await ask(door.port, handshake({ target: `/chat?ticket=${ticket}` }));
+    expect([502, 503]).toContain(answer.status);
+  });
+
+  test('429 and 503 arrive as what they are, and say when to come back', async () => {
+    const limited = await startBroker({ ...env, ATTEMPT_LIMIT: '1' });
+    await using door = await startProxy(name as ProxyName, { broker: limited.port, node: node.port });
+    const guess = () => ask(door.port, handshake({ target: `/chat?ticket=${unknown}` }));
+    expect((await guess()).status).toBe(401);
+    const tooMany = await guess();
+    expect(tooMany).toMatchObject({ status: 429, body: { error: 'rate_limited' } });
+    expect(Number(tooMany.headers['retry-after'])).toBeGreaterThan(0);
+    await limited.stop();
+    const lost = await guess();
+    expect(lost).toMatchObject({ status: 503, body: { error: 'overloaded' } });
+  });
+
+  test('no ticket is in the access log', async () => {
+    const log = await proxy.accessLog();
+    expect(log.split('\n').length).toBeGreaterThan(3);
+    expect(secretsIn(log)).toEqual([]);
+    expect(log).not.toContain('mallory');
+  });
+});

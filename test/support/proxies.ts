@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { repository } from './broker-process.ts';
+import { freePort, listening } from './redis-server.ts';
+
+/** A proxy as `examples/` configures it, with its ports moved. */
+export interface Door extends AsyncDisposable {
+  port: number;
+  /** What it has logged of requests. */
+  accessLog(): Promise<string>;
+}
+
+export type ProxyName = keyof typeof examples;
+
+const examples = {
+  nginx: { file: 'nginx.conf', command: 'nginx', args: ['-p', './', '-c', 'config', '-g', 'daemon off;'] },
+  caddy: {
+    file: 'Caddyfile',
+    command: 'caddy',
+    args: ['run', '--config', 'config', '--adapter', 'caddyfile'],
+  },
+};
+
+/** @param to the ports of the broker and of the chat node */
+export async function startProxy(name: ProxyName, to: { broker: number; node: number }): Promise<Door> {
+  const { file, command, args } = examples[name];
+  const port = await freePort();
+  const folder = await mkdtemp(join(tmpdir(), `${name}-`));
+  const example = await readFile(join(repository, 'examples', name, file), 'utf8');
+  const moved = example
+    .replaceAll('127.0.0.1:8000', `127.0.0.1:${port}`)
+    .replaceAll('127.0.0.1:8080', `127.0.0.1:${to.broker}`)
+    .replaceAll('127.0.0.1:9000', `127.0.0.1:${to.node}`);
+  await writeFile(join(folder, 'config'), moved);
+  await mkdir(join(folder, 'tmp'));
+  const child = spawn(command, args, {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], HOME: folder },
+    stdio: 'ignore',
+  });
+  await listening(port, child);
+  return {
+    port,
+    accessLog: () => readFile(join(folder, 'access.log'), 'utf8'),
+    async [Symbol.asyncDispose]() {
+      await stop(child);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The chat node of `examples/`. */
+export async function startPythonNode(env: NodeJS.ProcessEnv): Promise<{ port: number } & AsyncDisposable> {
+  const port = await freePort();
+  const child = spawn('/usr/bin/python3', [join(repository, 'examples/chat-node-python/chat_node.py')], {
+    env: { PORT: `${port}`, ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  await listening(port, child);
+  return { port, [Symbol.asyncDispose]: () => stop(child) };
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const late = setTimeout(() => child.kill('SIGKILL'), 3000);
+  await exited;
+  clearTimeout(late);
+}
