@@ -36,6 +36,7 @@ import { presenter } from './tickets/present.ts';
 import type { RandomBytes } from './tickets/ticket.ts';
 import { createGate } from './ws/gate.ts';
 import { gateRoutes } from './ws/routes.ts';
+import { tokenSessions } from './ws/token-sessions.ts';
 
 export interface AppDeps {
   config: Config;
@@ -126,19 +127,20 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   operationsRoutes(app, { store, feed });
 
   const list = listedUntilTheEnd({ registry, node, now, log });
+  const attempts =
+    config.ATTEMPT_LIMIT === 0
+      ? undefined
+      : {
+          limit: config.ATTEMPT_LIMIT,
+          windowMs: config.ATTEMPT_WINDOW * 1000,
+          counting: config.ATTEMPT_COUNT,
+        };
   const present = presenter({
     store,
     now,
     randomBytes,
     sessionTtl: config.SESSION_TTL,
-    attempts:
-      config.ATTEMPT_LIMIT === 0
-        ? undefined
-        : {
-            limit: config.ATTEMPT_LIMIT,
-            windowMs: config.ATTEMPT_WINDOW * 1000,
-            counting: config.ATTEMPT_COUNT,
-          },
+    attempts,
     bindIp: config.BIND_IP,
     feed,
     async onReplay(session_id) {
@@ -200,6 +202,16 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     });
     const gate = createGate({
       present,
+      tokenSession: tokenSessions({
+        authenticate: credentials.authenticate,
+        store,
+        feed,
+        attempts,
+        sessionTtl: config.SESSION_TTL,
+        now,
+        randomBytes,
+      }),
+      accept: config.WS_ACCEPT,
       allowedOrigins: config.allowedOrigins,
       audience: config.WS_AUDIENCE,
     });

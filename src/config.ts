@@ -6,15 +6,17 @@ import { privateKeys } from './credentials/signing-keys.ts';
 import type { RedisTls } from './store/connection.ts';
 import { parseRedisUrl } from './store/redis-url.ts';
 import { secrets, variables } from './variables.ts';
+import type { Transport } from './ws/gate.ts';
 
 const schema = Type.Object(variables);
 type Variables = Static<typeof schema>;
 
-export interface Config extends Readonly<Omit<Variables, 'TIERS' | 'WS_PATH' | 'JWT_SECRET'>> {
+export interface Config extends Readonly<Omit<Variables, 'TIERS' | 'WS_PATH' | 'WS_ACCEPT' | 'JWT_SECRET'>> {
   /** What the REDIS_*_FILE variables name, read. */
   readonly redisTls: RedisTls;
   readonly TIERS: ReadonlySet<'http' | 'ws'>;
   readonly WS_PATH: readonly string[];
+  readonly WS_ACCEPT: ReadonlySet<Transport>;
   readonly JWT_SECRET: readonly string[] | undefined;
   /** CIDRs, parsed; empty: no forwarded header is believed. */
   readonly trustedProxies: readonly string[];
@@ -47,6 +49,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     ...values,
     TIERS: new Set(list(values.TIERS)) as Config['TIERS'],
     WS_PATH: list(values.WS_PATH),
+    WS_ACCEPT: new Set(list(values.WS_ACCEPT)) as Config['WS_ACCEPT'],
     JWT_SECRET: values.JWT_SECRET === undefined ? undefined : list(values.JWT_SECRET),
     redisTls: {
       ...fileIn(values, 'REDIS_CA_FILE', 'ca', faults),
@@ -152,6 +155,14 @@ function contradictions(config: Config): string[] {
     [
       !!config.AUTH_COOKIE && config.allowedOrigins === '*',
       'AUTH_COOKIE needs ALLOWED_ORIGINS to name its origins: with *, every page could ask for tickets of its visitors',
+    ],
+    [
+      !http &&
+        (config.WS_ACCEPT.has('bearer') || config.WS_ACCEPT.has('token')) &&
+        !JWT_SECRET &&
+        !JWT_PRIVATE_KEY &&
+        !JWKS_URL,
+      'WS_ACCEPT takes tokens, which JWT_SECRET, JWT_PRIVATE_KEY or JWKS_URL must be there to verify',
     ],
     [!TIERS.has('http') && !REDIS_URL, 'REDIS_URL is required where TIERS leaves http out'],
     [!TIERS.has('ws') && !REDIS_URL, 'REDIS_URL is required where TIERS leaves ws out'],

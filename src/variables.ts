@@ -102,6 +102,12 @@ export const variables = {
   ),
   MAX_CONNECTIONS: seconds(0, 0, 10_000_000, 'sockets this process holds at most; 0 = no limit'),
   HANDSHAKE_TIMEOUT: seconds(5, 1, 300, 'seconds a client has to send its request'),
+  WS_ACCEPT: Type.String({
+    default: 'ticket',
+    pattern: '^(ticket|bearer|token|message)(,(ticket|bearer|token|message))*$',
+    description:
+      'what a handshake may show: ticket, bearer (a token in Authorization), token (in ?token=), message (a ticket in the first message)',
+  }),
   WS_REJECT: choice(['http', 'close'], 'http', 'refuse with an HTTP status, or open and close with a code'),
   WS_AUDIENCE: Type.Optional(text('the service this gate stands before: tickets for another are refused')),
   ON_REPLAY: choice(

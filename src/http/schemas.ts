@@ -248,6 +248,7 @@ export const Jwks = Type.Object(
 );
 
 export const HandshakeQuery = Type.Object({
+  token: Type.Optional(Type.String({ description: 'A token instead, where WS_ACCEPT says so.' })),
   ticket: Type.Optional(Type.String({ description: 'The ticket, where the subprotocol cannot carry it.' })),
   room: Type.Optional(Type.String({ description: 'A room that the ticket must allow.' })),
 });

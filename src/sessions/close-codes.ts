@@ -10,4 +10,6 @@ export const closeCodes = {
   sessionEnded: 3000,
   /** Revoked: do not come back. */
   revoked: 3003,
+  /** A socket that was to show a ticket has shown none. */
+  noTicketInTime: 3008,
 } as const;

@@ -15,6 +15,8 @@ import { timetable } from './timetable.ts';
 export interface Peer {
   ip: string;
   origin: string | undefined;
+  /** The room asked for with the handshake. */
+  room?: string | undefined;
   via: string;
 }
 
@@ -192,7 +194,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
 }
 
 function revocable({ session_id, ticket_id, record: { sub, auth_time } }: Session) {
-  return { sub, auth_time, session_id, ticket_id };
+  return { sub, auth_time, session_id, ...(ticket_id !== undefined && { ticket_id }) };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { acceptableForms, type BindIp, countedAs } from '../address.ts';
 import { BrokerError } from '../errors.ts';
 import type { Feed } from '../revocations/feed.ts';
-import type { Session } from '../sessions/session.ts';
+import type { TicketSession } from '../sessions/session.ts';
 import type { Allowance } from '../store/store.ts';
 import type { Repeat } from './record.ts';
 import { type RedeemDeps, redeem } from './redeem.ts';
@@ -30,7 +30,7 @@ export interface Presented {
  *
  * @throws BrokerError as `redeem` does
  */
-export type Present = (ticket: string, presented: Presented) => Promise<Session>;
+export type Present = (ticket: string, presented: Presented) => Promise<TicketSession>;
 
 export function presenter(deps: PresentDeps): Present {
   const { attempts, bindIp, feed, onReplay } = deps;

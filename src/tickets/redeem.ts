@@ -1,5 +1,5 @@
 import { BrokerError, type RefusalCode } from '../errors.ts';
-import type { Session } from '../sessions/session.ts';
+import type { TicketSession } from '../sessions/session.ts';
 import type { Allowance, Redemption, Store } from '../store/store.ts';
 import type { Claim } from './record.ts';
 import { isTicket, newSessionId, type RandomBytes, ticketId } from './ticket.ts';
@@ -25,7 +25,7 @@ export async function redeem(
   ticket: string,
   claim: Omit<Claim, 'sessionId'>,
   allowance?: Allowance,
-): Promise<Session> {
+): Promise<TicketSession> {
   if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
   const id = ticketId(ticket);
   const asked = { ...claim, sessionId: newSessionId(randomBytes) };

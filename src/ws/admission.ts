@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { BindIp } from '../address.ts';
-import type { Decide } from '../decisions.ts';
+import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { carriedSecrets, withoutSecrets } from '../http/carried-secrets.ts';
 import type { Visitor } from '../http/forwarded.ts';
@@ -20,14 +20,19 @@ export interface AdmissionOptions {
 }
 
 export interface Admitted {
-  session: Session;
+  /** Undefined: the socket is opened, and shows its ticket then. */
+  session: Session | undefined;
   peer: Peer;
 }
 
-/** Asks the gate about an upgrade request, and records what it says. @throws BrokerError as the gate does, and `overloaded` */
-export type Admit = (request: IncomingMessage) => Promise<Admitted>;
+export interface Admission {
+  /** Asks the gate about an upgrade request, and records what it says. @throws BrokerError as the gate does, and `overloaded` */
+  admit(request: IncomingMessage): Promise<Admitted>;
+  /** The same for a ticket that a socket shows once it is open. @throws BrokerError as the gate does */
+  admitLater(ticket: string, peer: Peer): Promise<Session>;
+}
 
-export function admission(options: AdmissionOptions): Admit {
+export function admission(options: AdmissionOptions): Admission {
   const { decide, log, gate, visitor, maxConnections, bindIp } = options;
   let connections = 0;
 
@@ -45,24 +50,45 @@ export function admission(options: AdmissionOptions): Admit {
     return giveBack;
   };
 
-  return (request) => {
-    const { address, host } = visitor(request);
-    return decide(log, { decision: 'redeem', ip: address, via: 'ws' }, async (facts) => {
-      const giveBack = takeSlot(request);
-      try {
-        const { headers } = request;
-        const [, query] = withoutSecrets(request).split('?', 2);
-        const rooms = query ? new URLSearchParams(query).getAll('room') : [];
-        const tickets = carriedSecrets(request).ticket;
-        const session = await gate.admit({ headers, tickets, rooms, address, host });
-        const { session_id, ticket_id, record } = session;
-        Object.assign(facts, { sub: record.sub, ticket_id, session_id });
-        if (bindIp === 'log' && record.ip !== undefined && record.ip !== address) facts.bound_to = record.ip;
-        return { session, peer: { ip: address, origin: headers.origin, via: 'ws' } };
-      } catch (error) {
-        giveBack();
-        throw error;
-      }
-    });
+  const record = (facts: Facts, { session_id, ticket_id, record: { sub, ip } }: Session) => {
+    Object.assign(facts, { sub, ticket_id, session_id });
+    if (bindIp === 'log' && ip !== undefined && ip !== facts.ip) facts.bound_to = ip;
+  };
+
+  const knocked = async (request: IncomingMessage, facts: Facts, host: string): Promise<Admitted> => {
+    const giveBack = takeSlot(request);
+    try {
+      const { headers } = request;
+      const [, query] = withoutSecrets(request).split('?', 2);
+      const rooms = query ? new URLSearchParams(query).getAll('room') : [];
+      const { ticket: tickets, token: tokens } = carriedSecrets(request);
+      const opened = await gate.admit({ headers, tickets, tokens, rooms, address: facts.ip, host });
+      facts.via = opened?.via ?? 'message';
+      if (opened) record(facts, opened.session);
+      else facts.reason = 'awaiting_ticket';
+      return {
+        session: opened?.session,
+        peer: { ip: facts.ip, origin: headers.origin, room: rooms[0], via: facts.via },
+      };
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
+  };
+
+  return {
+    admit(request) {
+      const { address, host } = visitor(request);
+      const facts: Facts = { decision: 'redeem', ip: address, via: 'ws' };
+      return decide(log, facts, () => knocked(request, facts, host));
+    },
+    admitLater(ticket, peer) {
+      const facts: Facts = { decision: 'redeem', ip: peer.ip, via: peer.via };
+      return decide(log, facts, async () => {
+        const session = await gate.refresh(ticket, peer);
+        record(facts, session);
+        return session;
+      });
+    },
   };
 }

@@ -6,12 +6,14 @@ import type { Session } from '../sessions/session.ts';
 import type { Present } from '../tickets/present.ts';
 import { isTicket } from '../tickets/ticket.ts';
 import { readHandshake } from './handshake.ts';
+import type { TokenSession } from './token-sessions.ts';
 
 /** An upgrade request, as any server can describe it. */
 export interface Knock {
   headers: IncomingHttpHeaders;
-  /** The values of `?ticket=` and `?room=`. */
+  /** The values of `?ticket=`, `?token=` and `?room=`. */
   tickets: readonly string[];
+  tokens?: readonly string[];
   rooms: readonly string[];
   /** The client's address, in its canonical spelling. */
   address: string;
@@ -19,8 +21,13 @@ export interface Knock {
   host: string;
 }
 
+/** How a client may show who it is: by ticket, by token in a header or in the query, or by ticket in its first message. */
+export type Transport = 'ticket' | 'bearer' | 'token' | 'message';
+
 export interface GateOptions {
   present: Present;
+  tokenSession: TokenSession;
+  accept: ReadonlySet<Transport>;
   allowedOrigins: ReadonlySet<string> | '*' | undefined;
   /** The service that stands behind this gate. */
   audience: string | undefined;
@@ -28,40 +35,58 @@ export interface GateOptions {
 
 export interface Gate {
   /**
-   * Decides on an upgrade request, and spends its ticket when everything holds.
+   * Decides on an upgrade request, and spends its ticket when everything holds. Undefined: open, and wait for a ticket.
    *
    * The order matters: what costs nothing comes first, and what could tell somebody something about a ticket comes after
    * the limit on attempts.
    *
-   * @throws BrokerError whatever `readHandshake`, `checkOrigin` and `Present` refuse with
+   * @throws BrokerError whatever `readHandshake`, `checkOrigin`, `Present` and `TokenSession` refuse with
    */
-  admit(knock: Knock): Promise<Session>;
+  admit(knock: Knock): Promise<Opened | undefined>;
   /** Spends a ticket that arrived on a socket which is open already. @throws BrokerError as `admit` does */
   refresh: Refresh;
 }
 
-export function createGate({ present, allowedOrigins, audience: aud }: GateOptions): Gate {
+export interface Opened {
+  session: Session;
+  /** `ws` for a ticket. */
+  via: 'ws' | 'bearer' | 'token';
+}
+
+export function createGate(options: GateOptions): Gate {
+  const { present, tokenSession, accept, allowedOrigins, audience: aud } = options;
   return {
-    async admit({ headers, tickets, rooms, address, host }) {
+    async admit({ headers, tickets, tokens = [], rooms, address, host }) {
       const { tickets: carried, origin, room } = readHandshake(headers, tickets, rooms);
       checkOrigin(origin, host, allowedOrigins);
-      return present(theOne(carried), { address, origin, room, aud });
+      if (accept.has('ticket') && carried.length > 0) {
+        return { session: await present(theOne(carried), { address, origin, room, aud }), via: 'ws' };
+      }
+      const from = { address, room };
+      const bearer = accept.has('bearer') && /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
+      if (bearer) return { session: await tokenSession(bearer, from), via: 'bearer' };
+      if (accept.has('token') && tokens.length > 0) {
+        return { session: await tokenSession(only(tokens, 'token'), from), via: 'token' };
+      }
+      if (accept.has('message')) return undefined;
+      throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
     },
-    async refresh(ticket, { ip, origin }) {
-      return present(theOne([ticket]), { address: ip, origin, aud });
+    async refresh(ticket, { ip, origin, room }) {
+      return present(theOne([ticket]), { address: ip, origin, room, aud });
     },
   };
 }
 
 function theOne(tickets: readonly string[]): string {
-  const [ticket, another] = tickets;
-  if (another !== undefined) {
-    throw new BrokerError('invalid_request', {
-      description: 'More than one ticket.',
-      reason: 'several_tickets',
-    });
-  }
-  if (ticket === undefined) throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
+  const ticket = only(tickets, 'ticket');
   if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
   return ticket;
+}
+
+function only([one, another]: readonly string[], what: string): string {
+  if (one !== undefined && another === undefined) return one;
+  throw new BrokerError('invalid_request', {
+    description: `More than one ${what}.`,
+    reason: `several_${what}s`,
+  });
 }

@@ -57,7 +57,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
   const upgrades = acceptUpgrades({
     server: app.server,
     websocketServer: app.websocketServer,
-    admit: admission({ ...options, log: app.log as AdmissionOptions['log'] }),
+    admission: admission({ ...options, log: app.log as AdmissionOptions['log'] }),
     sockets,
     log: app.log,
     refuse(refusal, request, socket, head) {
@@ -76,19 +76,22 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
         operationId: 'connect',
         summary: 'Open the WebSocket with a ticket',
         description:
-          'The ticket comes as the subprotocol `ticket.<ticket>` beside an application protocol, which the server selects, or as `?ticket=`. A refusal is said before the upgrade; with `WS_REJECT=close`, as close code 1008 (refused) or 1013 (try again later), reason = error code.',
+          'The ticket comes as the subprotocol `ticket.<ticket>` beside an application protocol, which the server selects, or as `?ticket=`. `WS_ACCEPT` switches on others: `Authorization: Bearer <token>`, `?token=`, and the first message `{"type":"ticket_authenticate","ticket":…}` within 5 s (else 3008). A refusal is said before the upgrade; with `WS_REJECT=close`, as close code 1008 (refused) or 1013 (try again later), reason = error code.',
         tags: ['socket'],
         querystring: HandshakeQuery,
         response: {
           101: { description: 'Switching protocols. The first message is `welcome`.', type: 'null' },
           ...refusalsOf(
             'invalid_ticket',
+            'invalid_token',
+            'token_revoked',
             'origin_forbidden',
             'binding_mismatch',
             'room_forbidden',
             'upgrade_required',
             'rate_limited',
             'store_unavailable',
+            'idp_unavailable',
             'overloaded',
           ),
         },

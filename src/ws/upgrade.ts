@@ -1,17 +1,18 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
-import type { WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
 import { BrokerError } from '../errors.ts';
-import type { LiveSockets } from '../sessions/live-sockets.ts';
-import type { Admit, Admitted } from './admission.ts';
+import type { LiveSockets, Peer } from '../sessions/live-sockets.ts';
+import type { Admission, Admitted } from './admission.ts';
+import { awaitTicket } from './first-message.ts';
 
 export interface UpgradesOptions {
   server: Server;
   websocketServer: WebSocketServer;
-  admit: Admit;
+  admission: Admission;
   sockets: LiveSockets;
-  log: Pick<FastifyBaseLogger, 'debug'>;
+  log: Pick<FastifyBaseLogger, 'debug' | 'error'>;
   /** Says no on a connection that is not upgraded yet. */
   refuse: (refusal: unknown, request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
@@ -23,9 +24,14 @@ export interface UpgradesOptions {
  * @returns `stop`: admits nobody any more, and resolves once everybody who knocked before has been answered
  */
 export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void> } {
-  const { server, websocketServer, admit, sockets, log, refuse } = options;
+  const { server, websocketServer, admission, sockets, log, refuse } = options;
   const underWay = new Set<Promise<void>>();
   let stopping = false;
+
+  const onFault = (err: unknown) => log.error({ err }, 'unexpected error');
+  const addLater = async (webSocket: WebSocket, ticket: string, peer: Peer) => {
+    sockets.add(webSocket, await admission.admitLater(ticket, peer), peer);
+  };
 
   const open = ({ session, peer }: Admitted, request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.off('error', drop);
@@ -34,7 +40,8 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
     websocketServer.handleUpgrade(request, socket, head, (webSocket) => {
       // `ws` has said why in a close frame, and drops the socket by itself: ending it here would lose the frame.
       webSocket.on('error', (err) => log.debug({ err }, 'socket error'));
-      sockets.add(webSocket, session, peer);
+      if (session) sockets.add(webSocket, session, peer);
+      else awaitTicket(webSocket, (ticket) => addLater(webSocket, ticket, peer), onFault);
     });
     socket.uncork();
   };
@@ -42,7 +49,7 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
   const answer = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     try {
       if (stopping) throw new BrokerError('overloaded', { reason: 'stopping' });
-      open(await admit(request), request, socket, head);
+      open(await admission.admit(request), request, socket, head);
     } catch (error) {
       refuse(error, request, socket, head);
     }

@@ -32,6 +32,22 @@ describe('readConfig', () => {
     expect(config.TIERS).toEqual(new Set(['http', 'ws']));
   });
 
+  test('takes tokens in the handshake only where they can be verified', () => {
+    const socketTier = { TIERS: 'ws', REDIS_URL: shared.REDIS_URL, WS_ACCEPT: 'ticket,bearer' };
+    expect(faultsOf(socketTier)).toEqual([expect.stringContaining('WS_ACCEPT takes tokens')]);
+    expect(faultsOf({ ...socketTier, JWT_SECRET: secret })).toEqual([]);
+    expect(readConfig({ WS_ACCEPT: 'message,ticket' }).WS_ACCEPT).toEqual(new Set(['ticket', 'message']));
+    expect(faultsOf({ WS_ACCEPT: 'ticket,cookie' })).toEqual([expect.stringMatching(/^WS_ACCEPT /)]);
+  });
+
+  test('takes the name of a header, and no more than that', () => {
+    expect(readConfig({ VERIFY_URI_HEADER: 'X-Original-URI' }).VERIFY_URI_HEADER).toBe('X-Original-URI');
+    expect(faultsOf({ VERIFY_URI_HEADER: 'X-Original-URI: /', VERIFY_HEADERS: 'all' })).toEqual([
+      expect.stringMatching(/^VERIFY_URI_HEADER /),
+      expect.stringMatching(/^VERIFY_HEADERS /),
+    ]);
+  });
+
   test('takes an empty variable for an unset one', () => {
     expect(readConfig({ PORT: '', REDIS_URL: '' })).toMatchObject({ PORT: 8080, demo: true });
   });

@@ -21,21 +21,33 @@ function setUp(options: Partial<GateOptions & PresentDeps> = {}) {
     onReplay: async () => {},
     ...options,
   });
-  const gate = createGate({ present, allowedOrigins: undefined, audience: undefined, ...options });
+  const gate = createGate({
+    present,
+    tokenSession: () => Promise.reject(new Error('nobody shows a token here')),
+    accept: new Set(['ticket']),
+    allowedOrigins: undefined,
+    audience: undefined,
+    ...options,
+  });
   const headers = {
     host: 'chat.example',
     'sec-websocket-version': '13',
     'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
   };
   const knock = (over: Partial<Knock> & { tickets?: readonly string[] } = {}) =>
-    gate.admit({
-      tickets: [],
-      rooms: [],
-      address: '192.0.2.1',
-      host: 'chat.example',
-      ...over,
-      headers: { ...headers, ...over.headers },
-    });
+    gate
+      .admit({
+        tickets: [],
+        rooms: [],
+        address: '192.0.2.1',
+        host: 'chat.example',
+        ...over,
+        headers: { ...headers, ...over.headers },
+      })
+      .then((opened) => {
+        if (!opened) throw new Error('the gate waits for a ticket');
+        return opened.session;
+      });
   const ticket = async (record = {}) => (await mint({ store, randomBytes }, aRecord(record), 30)).ticket;
   return { knock, ticket };
 }

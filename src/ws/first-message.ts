@@ -1,0 +1,52 @@
+import type { RawData, WebSocket } from 'ws';
+import { BrokerError } from '../errors.ts';
+import { closeCodes } from '../sessions/close-codes.ts';
+
+/** Milliseconds that a socket which came without a ticket has to show one. */
+const patienceMs = 5000;
+
+/**
+ * Waits for `{"type":"ticket_authenticate","ticket":…}` as the first message of a socket that is open already, and hands the
+ * ticket on. What comes after it waits until it has been judged; a refusal closes the socket.
+ */
+export function awaitTicket(
+  socket: WebSocket,
+  admit: (ticket: string) => Promise<void>,
+  onFault: (error: unknown) => void,
+): void {
+  const late = setTimeout(() => socket.close(closeCodes.noTicketInTime, 'no ticket in time'), patienceMs);
+  socket.once('close', () => clearTimeout(late));
+  socket.once('message', (data) => {
+    clearTimeout(late);
+    const ticket = ticketIn(data);
+    if (typeof ticket === 'number') {
+      socket.close(ticket, ticket === closeCodes.notJson ? 'not JSON' : 'the first message shows a ticket');
+      return;
+    }
+    socket.pause();
+    admit(ticket).then(
+      () => socket.resume(),
+      (error: unknown) => {
+        socket.resume();
+        if (error instanceof BrokerError) {
+          socket.close(error.closeCode, error.code);
+          return;
+        }
+        onFault(error);
+        socket.close(1011, 'internal_error');
+      },
+    );
+  });
+}
+
+/** The ticket, or the code to close with. */
+function ticketIn(data: RawData): string | number {
+  let message: unknown;
+  try {
+    message = JSON.parse(String(data));
+  } catch {
+    return closeCodes.notJson;
+  }
+  const { type, ticket } = (message ?? {}) as { type?: unknown; ticket?: unknown };
+  return type === 'ticket_authenticate' && typeof ticket === 'string' ? ticket : closeCodes.policy;
+}
