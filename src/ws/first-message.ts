@@ -23,9 +23,17 @@ export function awaitTicket(
       socket.close(ticket, ticket === closeCodes.notJson ? 'not JSON' : 'the first message shows a ticket');
       return;
     }
+    // What has been read already comes all the same.
+    const early: [RawData, boolean][] = [];
+    const keep = (...message: [RawData, boolean]) => early.push(message);
+    socket.on('message', keep);
     socket.pause();
     admit(ticket).then(
-      () => socket.resume(),
+      () => {
+        socket.off('message', keep);
+        for (const message of early) socket.emit('message', ...message);
+        socket.resume();
+      },
       (error: unknown) => {
         socket.resume();
         if (error instanceof BrokerError) {

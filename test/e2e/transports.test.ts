@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, sharedStore, startBroker } from '../support/broker-process.ts';
@@ -101,8 +102,12 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
     test('opens the session, once, and what follows it is not lost', async () => {
       const { ticket } = await broker.mint();
       const socket = await opened();
+      // In one piece: the server reads both at once.
+      const raw = Reflect.get(socket, '_socket') as Socket;
+      raw.cork();
       socket.send(show(ticket));
       socket.send(JSON.stringify({ type: 'early' }));
+      raw.uncork();
       const messages: Record<string, unknown>[] = [];
       socket.on('message', (data) => messages.push(JSON.parse(String(data))));
       await expect.poll(() => messages.length).toBe(2);
