@@ -179,6 +179,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       decide,
       present,
       list,
+      bindIp: config.BIND_IP,
     });
     revocationRoutes(app, { authenticate, decide, revoke, feed, now });
     sessionRoutes(app, { authenticate, decide, revoke, registry, now });
@@ -198,6 +199,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       uriHeader: config.VERIFY_URI_HEADER,
       requestIdHeader: config.VERIFY_REQUEST_ID_HEADER,
       preset: config.VERIFY_HEADERS,
+      bindIp: config.BIND_IP,
       assert: credentials.assert,
     });
     const gate = createGate({

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
+import type { BindIp } from './address.ts';
 import { BrokerError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
+import type { Session } from './sessions/session.ts';
 
 /** What a decision was about. Nothing in it may be a secret. */
 export interface Facts {
@@ -16,8 +18,16 @@ export interface Facts {
   session_id?: string;
   /** The address a ticket was bound to, where it came from another and that is only reported. */
   bound_to?: string;
+  /** Nothing has been decided after all, and nothing is recorded: a socket is open, and its ticket still to come. */
+  undecided?: true;
   /** `ok`, or what an answer is really about: more exact than the code that the caller sees. */
   reason?: string;
+}
+
+/** Adds the session that was opened; with `BIND_IP=log`, also that its ticket was bound to another address. */
+export function tellSession(facts: Facts, { session_id, ticket_id, record }: Session, bindIp: BindIp): void {
+  Object.assign(facts, { sub: record.sub, ticket_id, session_id });
+  if (bindIp === 'log' && record.ip !== undefined && record.ip !== facts.ip) facts.bound_to = record.ip;
 }
 
 /**
@@ -39,7 +49,7 @@ export function recordDecisions(metrics: Metrics): Decide {
     };
     try {
       const result = await work(facts);
-      record(true, facts.reason ?? 'ok');
+      if (!facts.undecided) record(true, facts.reason ?? 'ok');
       return result;
     } catch (error) {
       // Anything else is a bug, and logged as one where it is answered.

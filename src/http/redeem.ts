@@ -1,7 +1,7 @@
 import type { Static } from 'typebox';
-import { canonicalAddress } from '../address.ts';
+import { type BindIp, canonicalAddress } from '../address.ts';
 import { requireScope } from '../credentials/caller.ts';
-import type { Decide, Facts } from '../decisions.ts';
+import { type Decide, type Facts, tellSession } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { ListSession } from '../sessions/listed-until.ts';
 import type { Session } from '../sessions/session.ts';
@@ -17,13 +17,15 @@ export interface RedeemRouteOptions {
   decide: Decide;
   present: Present;
   list: ListSession;
+  bindIp: BindIp;
 }
 
 /** Milliseconds for which the same key hears the same answer to the same `redemption_id`. */
 const repeatWithinMs = 10_000;
 
 /** `POST /tickets/redeem`: for nodes that hold their sockets themselves and would rather ask than know Redis. */
-export function redeemRoute(app: App, { authenticate, decide, present, list }: RedeemRouteOptions): void {
+export function redeemRoute(app: App, options: RedeemRouteOptions): void {
+  const { authenticate, decide, present, list, bindIp } = options;
   app.post(
     '/tickets/redeem',
     {
@@ -66,8 +68,7 @@ export function redeemRoute(app: App, { authenticate, decide, present, list }: R
         const asker = `redeem:${caller.name}:${redemption_id}`;
         const repeat = redemption_id === undefined ? {} : { repeat: { asker, withinMs: repeatWithinMs } };
         const session = await present(ticket, { address, aud, origin, room, ...repeat });
-        const { session_id, ticket_id, record } = session;
-        Object.assign(facts, { sub: record.sub, ticket_id, session_id });
+        tellSession(facts, session, bindIp);
         list(session, { ip: address ?? 'unknown', via: 'redeem' });
         return answerOf(session);
       });

@@ -1,12 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { BindIp } from '../address.ts';
 import type { Assert } from '../credentials/assertion.ts';
-import type { Decide, Facts } from '../decisions.ts';
+import { type Decide, type Facts, tellSession } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { checkOrigin } from '../origin.ts';
 import type { ListSession } from '../sessions/listed-until.ts';
 import type { Present } from '../tickets/present.ts';
 import { isRoom } from '../tickets/room.ts';
-import { isTicket } from '../tickets/ticket.ts';
+import { soleTicket } from '../tickets/sole-ticket.ts';
 import { ticketsOffered } from '../ws/handshake.ts';
 import { carriedSecrets } from './carried-secrets.ts';
 import type { Visitor } from './forwarded.ts';
@@ -27,6 +28,7 @@ export interface VerifyOptions {
   /** A header that only the proxy sets: the same value again is the same question. */
   requestIdHeader: string | undefined;
   preset: HeaderPreset;
+  bindIp: BindIp;
   /** Absent where tokens are signed with a shared secret. */
   assert: Assert | undefined;
 }
@@ -40,7 +42,7 @@ const methods = ['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
  * only, since nginx makes a 500 of any other, and there are no identity headers but on 200.
  */
 export function verifyRoutes(app: App, options: VerifyOptions, registered: () => void): void {
-  const { decide, present, list, visitor, allowedOrigins, audience, preset, assert } = options;
+  const { decide, present, list, visitor, allowedOrigins, audience, preset, assert, bindIp } = options;
 
   // A proxy may send the body of the original request along.
   app.removeAllContentTypeParsers();
@@ -60,11 +62,10 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
       checkOrigin(headers.origin, host, allowedOrigins);
       const { tickets, room } = asked(request, options.uriHeader);
       const repeat = repeatOf(request, options.requestIdHeader);
-      const ticket = theOne(tickets);
+      const ticket = soleTicket(tickets, 'invalid_ticket');
       const presented = { address, origin: headers.origin, room, aud, ...(repeat && { repeat }) };
       const admitted = await present(ticket, presented);
-      const { session_id, ticket_id, record } = admitted;
-      Object.assign(facts, { sub: record.sub, ticket_id, session_id });
+      tellSession(facts, admitted, bindIp);
       return admitted;
     });
     list(session, { ip: address, via: 'verify' });
@@ -157,12 +158,4 @@ function repeatOf({ raw }: FastifyRequest, requestIdHeader: string | undefined) 
   const [id] = ids;
   if (ids.length !== 1 || id === undefined || !/^[\x21-\x7e]{1,128}$/.test(id)) return undefined;
   return { asker: `verify:${id}`, withinMs: repeatWithinMs };
-}
-
-function theOne(tickets: readonly string[]): string {
-  const [ticket, another] = tickets;
-  if (another !== undefined) throw new BrokerError('invalid_ticket', { reason: 'several_tickets' });
-  if (ticket === undefined) throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
-  if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
-  return ticket;
 }

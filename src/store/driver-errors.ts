@@ -14,6 +14,12 @@ export function replied(code: string): string {
   return `store: replied ${code}`;
 }
 
+/** A refusal that a script has caught and handed on as text. */
+export function refusedBy(text: string): BrokerError {
+  const error = Object.assign(new Error(text), { name: 'ReplyError' });
+  return new BrokerError('store_unavailable', { reason: `store: ${reasonOf(error)}` });
+}
+
 /** The code that Redis itself refused with, if that is what a failure was. */
 export function replyIn(error: unknown): string | undefined {
   return error instanceof BrokerError ? /^store: replied (\w+)$/.exec(error.reason)?.[1] : undefined;

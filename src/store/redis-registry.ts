@@ -89,9 +89,8 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   const renew = async () => {
     await liveNodes();
     const kept = await connection.command('PEXPIRE', ofNode(node), leaseMs);
-    for (const session of held.values()) {
-      if (kept === 0 || unwritten.has(session.session_id)) await write(session);
-    }
+    const lacking = [...held.values()].filter(({ session_id }) => kept === 0 || unwritten.has(session_id));
+    await Promise.all(lacking.map(write));
   };
   const renewal = setInterval(() => void renew().catch(() => {}), leaseMs / 3).unref();
 
@@ -145,6 +144,8 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
     async close() {
       clearInterval(renewal);
+      // What is still on its way would call the node alive again.
+      await Promise.allSettled([sending, underWay]);
       await Promise.all([
         connection.command('ZREM', nodesKey, node),
         connection.command('DEL', ofNode(node)),

@@ -3,7 +3,7 @@ import type { Claim, Misfit } from '../tickets/record.ts';
 import { isRoom, mostRooms } from '../tickets/room.ts';
 import { attemptsInLine } from './attempts-in-line.ts';
 import type { RedisConnection } from './connection.ts';
-import { replyIn } from './driver-errors.ts';
+import { refusedBy, replyIn } from './driver-errors.ts';
 import { gathering } from './gathering.ts';
 import { claimToArguments, recordFromText, recordToText } from './record-text.ts';
 import { faultOfRedis } from './self-test.ts';
@@ -144,6 +144,7 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
 
     async roomsOf(sub, asked = []) {
       const [outcome, ...members] = await rooms(connection.sharded ? sub : '', { sub, asked });
+      if (outcome === 'refused') throw refusedBy(members[0] ?? '');
       // Whatever else is in the set was never the name of a room, and a tab in it would forge one in the ticket.
       return outcome === 'rooms' ? members.filter(isRoom) : (outcome as 'any' | 'too_many');
     },

@@ -230,11 +230,13 @@ return {tonumber(redis.call('GET', KEYS[1]) or 0), redis.call('PTTL', KEYS[1])}
 /**
  * KEYS: subjects' sets of rooms. ARGV: how many rooms a ticket takes; for each subject how many rooms are asked for, and
  * these. Answers for each `any` where there is no set, else `rooms` with those of it that were asked for, or with all. SCARD
- * tells both whether it is there (an empty set is none) and whether it is too large to be copied for every ticket.
+ * tells both whether it is there (an empty set is none) and whether it is too large to be copied for every ticket. `refused`
+ * with what Redis said, where it is no set: operators write it, and those that are asked about together are not to suffer.
  */
 export const roomsScript = `
 local function rooms(key, first, asked)
-  local size = redis.call('SCARD', key)
+  local size = redis.pcall('SCARD', key)
+  if type(size) == 'table' then return {'refused', size.err} end
   if size == 0 then return {'any'} end
   local answer = {'rooms'}
   if asked > 0 then

@@ -55,14 +55,16 @@ function refused(ticket_id: string, redemption: Exclude<Redemption, { outcome: '
         ? refusal('room_forbidden', 'room_forbidden', { ticket_id })
         : refusal('binding_mismatch', `${redemption.misfit}_mismatch`, { ticket_id });
     case 'limited':
-      return new BrokerError('rate_limited', {
-        reason: 'attempt_limit',
-        retryAfter: Math.ceil(redemption.resetMs / 1000) || 1,
-        facts: { ticket_id },
-      });
+      return attemptsUsedUp(redemption.resetMs, { ticket_id });
     default:
       return refusal('invalid_ticket', redemption.outcome, { ticket_id });
   }
+}
+
+/** @param resetMs milliseconds until the address may try again */
+export function attemptsUsedUp(resetMs: number, facts: Record<string, string> = {}): BrokerError {
+  const retryAfter = Math.ceil(resetMs / 1000) || 1;
+  return new BrokerError('rate_limited', { reason: 'attempt_limit', retryAfter, facts });
 }
 
 function refusal(code: RefusalCode, reason: string, facts: Record<string, string>): BrokerError {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { BindIp } from '../address.ts';
-import type { Decide, Facts } from '../decisions.ts';
+import { type Decide, type Facts, tellSession } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { carriedSecrets, withoutSecrets } from '../http/carried-secrets.ts';
 import type { Visitor } from '../http/forwarded.ts';
@@ -42,17 +42,13 @@ export function admission(options: AdmissionOptions): Admission {
       throw new BrokerError('overloaded', { reason: 'max_connections' });
     }
     connections++;
+    let held = true;
     const giveBack = () => {
-      socket.off('close', giveBack);
-      connections--;
+      if (held) connections--;
+      held = false;
     };
-    socket.on('close', giveBack);
+    socket.once('close', giveBack);
     return giveBack;
-  };
-
-  const record = (facts: Facts, { session_id, ticket_id, record: { sub, ip } }: Session) => {
-    Object.assign(facts, { sub, ticket_id, session_id });
-    if (bindIp === 'log' && ip !== undefined && ip !== facts.ip) facts.bound_to = ip;
   };
 
   const knocked = async (request: IncomingMessage, facts: Facts, host: string): Promise<Admitted> => {
@@ -64,8 +60,8 @@ export function admission(options: AdmissionOptions): Admission {
       const { ticket: tickets, token: tokens } = carriedSecrets(request);
       const opened = await gate.admit({ headers, tickets, tokens, rooms, address: facts.ip, host });
       facts.via = opened?.via ?? 'message';
-      if (opened) record(facts, opened.session);
-      else facts.reason = 'awaiting_ticket';
+      if (opened) tellSession(facts, opened.session, bindIp);
+      else facts.undecided = true;
       return {
         session: opened?.session,
         peer: { ip: facts.ip, origin: headers.origin, room: rooms[0], via: facts.via },
@@ -86,7 +82,7 @@ export function admission(options: AdmissionOptions): Admission {
       const facts: Facts = { decision: 'redeem', ip: peer.ip, via: peer.via };
       return decide(log, facts, async () => {
         const session = await gate.refresh(ticket, peer);
-        record(facts, session);
+        tellSession(facts, session, bindIp);
         return session;
       });
     },

@@ -1,6 +1,7 @@
 import type { RawData, WebSocket } from 'ws';
 import { BrokerError } from '../errors.ts';
 import { closeCodes } from '../sessions/close-codes.ts';
+import { sendAway } from './send-away.ts';
 
 /** Milliseconds that a socket which came without a ticket has to show one. */
 const patienceMs = 5000;
@@ -35,13 +36,10 @@ export function awaitTicket(
         socket.resume();
       },
       (error: unknown) => {
+        socket.off('message', keep);
         socket.resume();
-        if (error instanceof BrokerError) {
-          socket.close(error.closeCode, error.code);
-          return;
-        }
-        onFault(error);
-        socket.close(1011, 'internal_error');
+        if (!(error instanceof BrokerError)) onFault(error);
+        sendAway(socket, error instanceof BrokerError ? error : new BrokerError('internal_error'));
       },
     );
   });

@@ -4,7 +4,7 @@ import { checkOrigin } from '../origin.ts';
 import type { Refresh } from '../sessions/live-sockets.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Present } from '../tickets/present.ts';
-import { isTicket } from '../tickets/ticket.ts';
+import { soleTicket } from '../tickets/sole-ticket.ts';
 import { readHandshake } from './handshake.ts';
 import type { TokenSession } from './token-sessions.ts';
 
@@ -60,33 +60,27 @@ export function createGate(options: GateOptions): Gate {
       const { tickets: carried, origin, room } = readHandshake(headers, tickets, rooms);
       checkOrigin(origin, host, allowedOrigins);
       if (accept.has('ticket') && carried.length > 0) {
-        return { session: await present(theOne(carried), { address, origin, room, aud }), via: 'ws' };
+        return {
+          session: await present(soleTicket(carried, 'invalid_request'), { address, origin, room, aud }),
+          via: 'ws',
+        };
       }
       const from = { address, room };
       const bearer = accept.has('bearer') && /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
       if (bearer) return { session: await tokenSession(bearer, from), via: 'bearer' };
       if (accept.has('token') && tokens.length > 0) {
-        return { session: await tokenSession(only(tokens, 'token'), from), via: 'token' };
+        return { session: await tokenSession(soleToken(tokens), from), via: 'token' };
       }
       if (accept.has('message')) return undefined;
       throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
     },
     async refresh(ticket, { ip, origin, room }) {
-      return present(theOne([ticket]), { address: ip, origin, room, aud });
+      return present(soleTicket([ticket], 'invalid_request'), { address: ip, origin, room, aud });
     },
   };
 }
 
-function theOne(tickets: readonly string[]): string {
-  const ticket = only(tickets, 'ticket');
-  if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
-  return ticket;
-}
-
-function only([one, another]: readonly string[], what: string): string {
-  if (one !== undefined && another === undefined) return one;
-  throw new BrokerError('invalid_request', {
-    description: `More than one ${what}.`,
-    reason: `several_${what}s`,
-  });
+function soleToken([token, another]: readonly string[]): string {
+  if (token !== undefined && another === undefined) return token;
+  throw new BrokerError('invalid_request', { description: 'More than one token.', reason: 'several_tokens' });
 }

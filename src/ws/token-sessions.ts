@@ -6,6 +6,7 @@ import type { Session } from '../sessions/session.ts';
 import type { Allowance, Store } from '../store/store.ts';
 import { allowedRooms, narrowed } from '../tickets/allowed-rooms.ts';
 import type { TicketRecord } from '../tickets/record.ts';
+import { attemptsUsedUp } from '../tickets/redeem.ts';
 import { newSessionId, type RandomBytes } from '../tickets/ticket.ts';
 
 export interface TokenSessionsOptions {
@@ -40,12 +41,7 @@ export function tokenSessions(options: TokenSessionsOptions): TokenSession {
     const { limit, windowMs, counting: which } = attempts;
     const counter = `attempts:${countedAs(address)}`;
     const { count, resetMs } = await store.counted(counter);
-    if (count >= limit) {
-      throw new BrokerError('rate_limited', {
-        reason: 'attempt_limit',
-        retryAfter: Math.ceil(resetMs / 1000) || 1,
-      });
-    }
+    if (count >= limit) throw attemptsUsedUp(resetMs);
     if (which === 'all') await store.count(counter, windowMs);
     return attempt().catch(async (error: unknown) => {
       if (which === 'failed' && error instanceof BrokerError && error.status < 500) {

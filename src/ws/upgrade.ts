@@ -47,12 +47,15 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
   };
 
   const answer = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    let admitted: Admitted;
     try {
       if (stopping) throw new BrokerError('overloaded', { reason: 'stopping' });
-      open(await admission.admit(request), request, socket, head);
+      admitted = await admission.admit(request);
     } catch (error) {
-      refuse(error, request, socket, head);
+      if (!socket.destroyed) refuse(error, request, socket, head);
+      return;
     }
+    open(admitted, request, socket, head);
   };
 
   server.on('upgrade', (request, socket, head) => {

@@ -45,6 +45,21 @@ describe('Redis store', () => {
     expect(await redis.pttl(key)).toBeGreaterThan(25_000);
   });
 
+  test('lets nobody suffer for a set of rooms that is none, but its own subject', async () => {
+    const [broken, whole] = [`alice-${randomUUID()}`, `bob-${randomUUID()}`];
+    await redis.set(`${prefix}rooms:${broken}`, 'lobby');
+    await redis.sadd(`${prefix}rooms:${whole}`, 'lobby');
+    // In one turn, so that one script looks at both.
+    const [refused, answered] = await Promise.allSettled([
+      store.roomsOf(broken, undefined),
+      store.roomsOf(whole, undefined),
+    ]);
+    expect(refused).toMatchObject({
+      reason: { code: 'store_unavailable', reason: 'store: replied WRONGTYPE' },
+    });
+    expect(answered).toMatchObject({ value: ['lobby'] });
+  });
+
   test('writes nothing under another tenure than the one it last saw', async () => {
     const fresh = await open();
     const id = aTicketId();
