@@ -6,7 +6,7 @@ const width = 860;
 /** A plot as SVG text. */
 export function plotSvg(plot: Plot): string {
   const bars = plot.kind === 'bars';
-  const height = bars ? 120 + 34 * plot.along.length : 420;
+  const height = bars ? 130 + 34 * plot.along.length : 420;
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
   chart.setOption(bars ? barsOf(plot) : linesOf(plot));
   const svg = chart.renderToSVGString();
@@ -18,7 +18,7 @@ export function plotSvg(plot: Plot): string {
 function barsOf({ title, unit, along, series }: Plot): EChartsOption {
   return {
     ...common(title),
-    grid: { left: 230, right: 60, top: 70, bottom: 50 },
+    grid: { left: 270, right: 60, top: 80, bottom: 50 },
     xAxis: { type: 'value', name: unit, nameLocation: 'middle', nameGap: 30 },
     yAxis: { type: 'category', data: [...along], inverse: true },
     series: series.map(({ name, values }) => ({ name, type: 'bar', stack: 'all', data: [...values] })),
@@ -45,6 +45,6 @@ function common(title: string): EChartsOption {
     animation: false,
     backgroundColor: '#ffffff',
     title: { text: title, left: 'center' },
-    legend: { top: 32 },
+    legend: { top: 46 },
   };
 }

@@ -23,7 +23,7 @@ const targets: readonly Target[] = [
     what: 'upgrade ÷ bare ws',
     most: 1.9,
     reason:
-      'of what is above bare ws, about a third each is the way in with its redemption, the session with its welcome, and two log lines; where everything is compiled and nothing else runs, 1.8 was measured',
+      'what is above bare ws is the way in with its redemption, the session with its welcome, and two log lines: see --profile',
   },
   {
     figure: 'upgradeToBareWs',
