@@ -28,9 +28,9 @@ function barsOf({ title, unit, along, series }: Plot): EChartsOption {
 function linesOf({ title, unit, along, series }: Plot): EChartsOption {
   return {
     ...common(title),
-    grid: { left: 70, right: 40, top: 100, bottom: 50 },
+    grid: { left: 80, right: 40, top: 90, bottom: 50 },
     xAxis: { type: 'category', data: [...along], name: 'sockets', nameLocation: 'middle', nameGap: 30 },
-    yAxis: { type: 'value', name: unit },
+    yAxis: { type: 'value', name: unit, nameLocation: 'middle', nameGap: 45 },
     series: series.map(({ name, values }) => ({
       name,
       type: 'line',
