@@ -29,6 +29,7 @@ import type { Metrics } from './metrics.ts';
 import type { Feed } from './revocations/feed.ts';
 import type { Revoke } from './revocations/revoke.ts';
 import { listedUntilTheEnd } from './sessions/listed-until.ts';
+import { liveSessions } from './sessions/live-sessions.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
 import type { Registry } from './sessions/registry.ts';
 import type { Store } from './store/store.ts';
@@ -217,19 +218,18 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       allowedOrigins: config.allowedOrigins,
       audience: config.WS_AUDIENCE,
     });
-    const sockets = liveSockets({
+    const sessions = liveSessions({
       now,
       log,
-      metrics,
       feed,
       registry,
       node,
-      refresh: gate.refresh,
       maxPerSubject: config.MAX_SESSIONS_PER_SUB,
-      async endSessions(sessions) {
-        for (const { session_id } of sessions) await revoke({ session_id }, 'too many sessions');
+      async endSessions(listed) {
+        for (const { session_id } of listed) await revoke({ session_id }, 'too many sessions');
       },
     });
+    const sockets = liveSockets({ now, log, metrics, sessions, refresh: gate.refresh });
     await gateRoutes(app, {
       decide,
       gate,

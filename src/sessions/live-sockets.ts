@@ -2,23 +2,10 @@ import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { BrokerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Feed } from '../revocations/feed.ts';
-import { type Revocation, reaches } from '../revocations/revocation.ts';
 import { closeCodes } from './close-codes.ts';
-import { type Deadline, deadline } from './deadline.ts';
 import { drain } from './drain.ts';
-import type { ListedSession, Registry } from './registry.ts';
+import type { LiveSession, LiveSessions, Peer } from './live-sessions.ts';
 import type { Session } from './session.ts';
-import { timetable } from './timetable.ts';
-
-/** Where an admitted connection came from. */
-export interface Peer {
-  ip: string;
-  origin: string | undefined;
-  /** The room asked for with the handshake. */
-  room?: string | undefined;
-  via: string;
-}
 
 /** Redeems a ticket that arrived on an open socket. @throws BrokerError as the gate does */
 export type Refresh = (ticket: string, peer: Peer) => Promise<Session>;
@@ -28,14 +15,8 @@ export interface LiveSocketsOptions {
   now: () => number;
   log: Logger;
   metrics: Pick<Metrics, 'socketOpened' | 'socketClosed'>;
-  feed: Feed;
-  registry: Registry;
-  /** The name of this process in the registry. */
-  node: string;
+  sessions: LiveSessions;
   refresh: Refresh;
-  /** Ends the oldest sessions of a subject that has more than `max`; 0 = no limit. */
-  maxPerSubject: number;
-  endSessions: (sessions: readonly ListedSession[]) => Promise<void>;
   /** Milliseconds between pings; a peer that has not answered one by the next is dropped. */
   pingInterval?: number;
 }
@@ -47,25 +28,15 @@ export interface LiveSockets {
   closeAll(timeout: number): Promise<void>;
 }
 
-interface Live {
-  session: Session;
-  readonly peer: Peer;
-  readonly since: number;
-  readonly end: Deadline;
-}
-
-const warnBefore = 60_000;
-
-/** The admitted sockets of this process: welcomed, kept alive, listed, refreshed, and ended when their time has come. */
+/** The admitted sockets of this process: welcomed, kept alive, refreshed, and closed when their session is over. */
 export function liveSockets(options: LiveSocketsOptions): LiveSockets {
-  const { now, log, metrics, feed, registry, node, refresh, maxPerSubject, endSessions } = options;
-  const live = new Map<WebSocket, Live>();
+  const { now, log, metrics, sessions, refresh } = options;
+  const live = new Set<WebSocket>();
   const silent = new WeakSet<WebSocket>();
-  const ends = timetable(now);
   let closing = false;
 
   const pinger = setInterval(() => {
-    for (const socket of live.keys()) {
+    for (const socket of live) {
       if (silent.has(socket)) socket.terminate();
       else {
         silent.add(socket);
@@ -74,49 +45,23 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     }
   }, options.pingInterval ?? 30_000).unref();
 
-  const revoke = (socket: WebSocket, { session, peer }: Live, { rid, reason }: Revocation) => {
-    const { session_id, ticket_id, record } = session;
-    log.info({ session_id, ticket_id, sub: record.sub, ip: peer.ip, rid, reason }, 'session revoked');
-    socket.close(closeCodes.revoked, reason ?? 'revoked');
-  };
-  const unfollow = feed.follow(({ revocation }) => {
-    for (const [socket, held] of live)
-      if (reaches(revocation, revocable(held.session))) revoke(socket, held, revocation);
-  });
-
-  const list = async ({ session, peer, since }: Live) => {
-    const { session_id, record } = session;
-    const { sub, username, auth_time } = record;
-    const { ip, via } = peer;
-    await registry.add({ session_id, sub, username, node, ip, since, exp: session.exp, auth_time, via });
-    if (maxPerSubject === 0) return;
-    // Others hold the sockets of what they redeemed, and may have closed them already.
-    const all = (await registry.ofSubject(sub)).filter((other) => !['redeem', 'verify'].includes(other.via));
-    if (all.length > maxPerSubject) await endSessions(all.slice(0, all.length - maxPerSubject));
-  };
-  // What could not be listed now is listed with the node's next lease.
-  const enlist = (held: Live) =>
-    void list(held).catch((err) => log.warn({ err }, 'a session is not listed yet'));
-
   /** Moves the deadline on with a fresh ticket of the same subject. */
-  const refreshed = async (socket: WebSocket, held: Live, ticket: string) => {
+  const refreshed = async (socket: WebSocket, held: LiveSession, peer: Peer, ticket: string) => {
     try {
-      const fresh = await refresh(ticket, held.peer);
+      const fresh = await refresh(ticket, peer);
       if (fresh.record.sub !== held.session.record.sub) {
         socket.close(closeCodes.policy, 'another subject');
         return;
       }
-      held.session = { ...fresh, session_id: held.session.session_id };
-      held.end.moveTo(fresh.deadline);
-      enlist(held);
-      send(socket, { type: 'session.refreshed', expires_in: Math.floor((fresh.deadline - now()) / 1000) });
+      held.renew(fresh);
+      send(socket, { type: 'session.refreshed', expires_in: secondsUntil(fresh.deadline) });
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       send(socket, { type: 'error', error: error.code, error_description: error.message });
     }
   };
 
-  const receive = (socket: WebSocket, held: Live, text: string) => {
+  const receive = (socket: WebSocket, held: LiveSession, peer: Peer, text: string) => {
     let message: unknown;
     try {
       message = JSON.parse(text);
@@ -129,7 +74,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     } else if (message['type'] === 'session.refresh') {
       if (typeof message['ticket'] !== 'string') socket.close(closeCodes.policy, 'ticket is missing');
       else
-        void refreshed(socket, held, message['ticket']).catch((err) =>
+        void refreshed(socket, held, peer, message['ticket']).catch((err) =>
           log.error({ err }, 'unexpected error'),
         );
     } else {
@@ -141,60 +86,42 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     }
   };
 
+  const secondsUntil = (deadline: number) => Math.floor((deadline - now()) / 1000);
+
   return {
     add(socket, session, peer) {
       if (closing) {
         socket.close(closeCodes.restarting, JSON.stringify({ reconnect_after_ms: 0 }));
         return;
       }
-      const held: Live = {
-        session,
-        peer,
-        since: now() / 1000,
-        end: deadline({
-          now,
-          timetable: ends,
-          warnBefore,
-          onWarning: (left) =>
-            send(socket, { type: 'session.expiring', expires_in: Math.round(left / 1000) }),
-          onEnd: () => socket.close(closeCodes.sessionEnded, 'session ended'),
-        }),
-      };
-      live.set(socket, held);
+      live.add(socket);
       metrics.socketOpened();
-      socket.on('pong', () => silent.delete(socket));
-      socket.on('message', (data) => receive(socket, held, String(data)));
-      socket.on('close', (code) => {
-        held.end.cancel();
-        live.delete(socket);
-        metrics.socketClosed(code);
-        const { session_id, ticket_id, record } = held.session;
-        log.info({ session_id, ticket_id, sub: record.sub, code }, 'socket closed');
-        registry.remove({ session_id, sub: record.sub }).catch(() => {});
-      });
-
       const { session_id, record } = session;
       const { sub, username, rooms, context } = record;
-      const expires_in = Math.floor((session.deadline - now()) / 1000);
+      const expires_in = secondsUntil(session.deadline);
       send(socket, { type: 'welcome', session_id, sub, username, rooms, context, expires_in });
-      held.end.moveTo(session.deadline);
-      enlist(held);
-      // It may have been revoked while the handshake was on its way back.
-      const revocation = feed.find(revocable(session));
-      if (revocation) revoke(socket, held, revocation);
+      const held = sessions.enter(session, peer, {
+        onExpiring: (left) => send(socket, { type: 'session.expiring', expires_in: Math.round(left / 1000) }),
+        onEnd: (code, reason) => socket.close(code, reason),
+      });
+      socket.on('pong', () => silent.delete(socket));
+      socket.on('message', (data) => receive(socket, held, peer, String(data)));
+      socket.on('close', (code) => {
+        held.leave();
+        live.delete(socket);
+        metrics.socketClosed(code);
+        const { ticket_id } = held.session;
+        log.info({ session_id, ticket_id, sub, code }, 'socket closed');
+      });
     },
 
     async closeAll(timeout) {
       closing = true;
       clearInterval(pinger);
-      await drain([...live.keys()], timeout);
-      unfollow();
+      await drain([...live], timeout);
+      sessions.stop();
     },
   };
-}
-
-function revocable({ session_id, ticket_id, record: { sub, auth_time } }: Session) {
-  return { sub, auth_time, session_id, ...(ticket_id !== undefined && { ticket_id }) };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

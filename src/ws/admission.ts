@@ -5,7 +5,7 @@ import { type Decide, type Facts, tellSession } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { carriedSecrets, withoutSecrets } from '../http/carried-secrets.ts';
 import type { Visitor } from '../http/forwarded.ts';
-import type { Peer } from '../sessions/live-sockets.ts';
+import type { Peer } from '../sessions/live-sessions.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Gate } from './gate.ts';
 

@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket, WebSocketServer } from 'ws';
 import { BrokerError } from '../errors.ts';
-import type { LiveSockets, Peer } from '../sessions/live-sockets.ts';
+import type { Peer } from '../sessions/live-sessions.ts';
+import type { LiveSockets } from '../sessions/live-sockets.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { awaitTicket } from './first-message.ts';
 
