@@ -41,7 +41,7 @@ export type Decide = <T>(
   work: (facts: Facts) => Promise<T>,
 ) => Promise<T>;
 
-export function recordDecisions(metrics: Metrics): Decide {
+export function recordDecisions(metrics: Pick<Metrics, 'decided'>): Decide {
   return async (log, facts, work) => {
     const record = (granted: boolean, reason: string) => {
       metrics.decided(facts.decision, granted, reason);

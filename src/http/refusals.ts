@@ -1,7 +1,7 @@
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BrokerError, type RefusalCode, refusals } from '../errors.ts';
+import { answerTo, rawAnswerTo } from './refusal-answer.ts';
 import { RefusalBody } from './schemas.ts';
 
 /** Says every refusal, ours and the framework's, in the one shape. Nothing of the request is repeated to the caller. */
@@ -14,28 +14,8 @@ export function registerRefusals(app: FastifyInstance): void {
 export function refuse(error: FastifyError | BrokerError, request: FastifyRequest, reply: FastifyReply) {
   const refusal = error instanceof BrokerError ? error : fromFramework(error);
   if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected error');
-  if (refusal.retryAfter !== undefined) reply.header('retry-after', refusal.retryAfter);
-  if (refusal.status === 401 || refusal.code === 'insufficient_scope') {
-    reply.header('www-authenticate', challenge(refusal));
-  }
-  if (refusal.code === 'upgrade_required') {
-    reply.headers({ upgrade: 'websocket', 'sec-websocket-version': 13 });
-  }
-  return reply
-    .code(refusal.status)
-    .header('cache-control', 'no-store')
-    .type('application/json')
-    .send(bodyOf(refusal));
-}
-
-/** RFC 6750 3: no error code where no credential was offered. */
-function challenge({ code, reason }: BrokerError): string {
-  const named = code === 'insufficient_scope' || (code === 'invalid_token' && reason !== 'no_credential');
-  return named ? `Bearer error="${code}"` : 'Bearer';
-}
-
-function bodyOf({ code, message }: BrokerError) {
-  return { error: code, error_description: message };
+  const { status, headers, body } = answerTo(refusal);
+  return reply.code(status).headers(headers).send(body);
 }
 
 function fromFramework(error: FastifyError): BrokerError {
@@ -80,12 +60,6 @@ export function refuseClient(error: NodeJS.ErrnoException, socket: Socket): void
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? 'request_timeout'
         : 'invalid_request';
-  const body = JSON.stringify(bodyOf(new BrokerError(code)));
-  const { status } = refusals[code];
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    // A peer that ignores the end would keep the connection for ever.
-    () => socket.destroy(),
-  );
+  // A peer that ignores the end would keep the connection for ever.
+  socket.end(rawAnswerTo(new BrokerError(code)), () => socket.destroy());
 }

@@ -3,7 +3,8 @@ import type { Static } from 'typebox';
 import { requireScope, type Service } from '../credentials/caller.ts';
 import type { Decide } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
-import type { Feed, FeedEntry } from '../revocations/feed.ts';
+import { eventOf, heartbeat, heartbeatMs } from '../revocations/event-stream.ts';
+import type { Feed } from '../revocations/feed.ts';
 import type { RevocationTarget } from '../revocations/revocation.ts';
 import type { Revoke } from '../revocations/revoke.ts';
 import type { Authenticate } from './authenticate.ts';
@@ -20,7 +21,6 @@ export interface RevocationRoutesOptions {
   now: () => number;
 }
 
-const heartbeatMs = 15_000;
 /** Bytes that a slow reader may leave unread before it is cut off; it resumes with `Last-Event-ID`. */
 const unreadLimit = 1024 * 1024;
 
@@ -76,7 +76,7 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
         operationId: 'followRevocations',
         summary: 'Follow the feed as server-sent events',
         description:
-          'Each event is `id: <cursor>`, `event: revocation`, `data: {rid, sub|session_id|ticket_id, issued_before?, reason?, at}`. `Last-Event-ID` resumes; an unknown one begins with all that is retained, so drop the `rid`s that you know. For service keys with any scope besides `tickets:mint`.',
+          'Each event is `id: <cursor>`, `event: revocation`, `data: {rid, sub|session_id|ticket_id, issued_before?, reason?, at}`. `Last-Event-ID` resumes; an unknown one begins with all that is retained, so drop the `rid`s that you know. The comment `current`, sent each second, says that this is all there is up to now: without one for three, admit nobody. For service keys with any scope besides `tickets:mint`.',
         tags: ['revocation'],
         security: [{ serviceKey: [] }],
         response: {
@@ -105,13 +105,13 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
         stream.write(text);
         if (stream.writableLength > unreadLimit) stream.destroy();
       };
-      write(':\n\n');
       for (const entry of feed.since(lastEventId(request))) write(eventOf(entry));
+      write(heartbeat(feed.current));
       const unfollow = feed.follow((entry) => write(eventOf(entry)));
-      const heartbeat = setInterval(() => write(':\n\n'), heartbeatMs).unref();
+      const beats = setInterval(() => write(heartbeat(feed.current)), heartbeatMs).unref();
       streams.add(stream);
       stream.on('close', () => {
-        clearInterval(heartbeat);
+        clearInterval(beats);
         unfollow();
         streams.delete(stream);
       });
@@ -138,10 +138,6 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
       throw invalid('issued_before lies in the future');
     return { sub: sub ?? '', issued_before: Math.min(issued_before ?? present, present) };
   }
-}
-
-function eventOf({ cursor, revocation }: FeedEntry): string {
-  return `id: ${cursor}\nevent: revocation\ndata: ${JSON.stringify(revocation)}\n\n`;
 }
 
 function lastEventId({ headers }: FastifyRequest): string | undefined {

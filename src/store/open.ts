@@ -27,7 +27,7 @@ export interface OpenStoreOptions {
   /** Milliseconds that a revocation can matter. */
   retention: number;
   now: () => number;
-  log: Logger;
+  log: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
 
 /** Everything that is kept outside of a request. */

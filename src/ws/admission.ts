@@ -11,7 +11,7 @@ import type { Gate } from './gate.ts';
 
 export interface AdmissionOptions {
   decide: Decide;
-  log: Logger;
+  log: Pick<Logger, 'info'>;
   gate: Gate;
   visitor: (request: IncomingMessage) => Visitor;
   /** Connections held at once, from the handshake on; 0 = no limit. */

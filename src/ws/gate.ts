@@ -26,7 +26,8 @@ export type Transport = 'ticket' | 'bearer' | 'token' | 'message';
 
 export interface GateOptions {
   present: Present;
-  tokenSession: TokenSession;
+  /** Absent: no token is taken, whatever `accept` says. */
+  tokenSession?: TokenSession;
   accept: ReadonlySet<Transport>;
   allowedOrigins: ReadonlySet<string> | '*' | undefined;
   /** The service that stands behind this gate. */
@@ -66,9 +67,10 @@ export function createGate(options: GateOptions): Gate {
         };
       }
       const from = { address, room };
-      const bearer = accept.has('bearer') && /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
+      const bearer =
+        tokenSession && accept.has('bearer') && /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
       if (bearer) return { session: await tokenSession(bearer, from), via: 'bearer' };
-      if (accept.has('token') && tokens.length > 0) {
+      if (tokenSession && accept.has('token') && tokens.length > 0) {
         return { session: await tokenSession(soleToken(tokens), from), via: 'token' };
       }
       if (accept.has('message')) return undefined;

@@ -1,0 +1,30 @@
+import { type Backing, type GateLog, retention } from './backing.ts';
+import { brokerFeed } from './broker-feed.ts';
+import { brokerPresent } from './broker-present.ts';
+
+/** Asks a broker over HTTP, and follows its feed. */
+export interface BrokerSource {
+  /** The broker, or the balancer in front of its `http` tier: `https://broker.example`. */
+  broker: string;
+  /** Of scope `tickets:redeem`. */
+  serviceKey: string;
+}
+
+/** Does not wait for the broker: until its feed has been read, everybody is refused with 503. */
+export function brokerBacking({ broker, serviceKey }: BrokerSource, log: GateLog): Backing {
+  const deps = { url: new URL(broker), serviceKey, now: Date.now, fetch, log };
+  const feed = brokerFeed({ ...deps, retention });
+  return {
+    present: brokerPresent({ ...deps, feed }),
+    feed,
+    registry: listedByTheBroker,
+    node: '',
+    close: () => feed.close(),
+  };
+}
+
+const listedByTheBroker: Backing['registry'] = {
+  add: async () => {},
+  remove: async () => {},
+  ofSubject: async () => [],
+};

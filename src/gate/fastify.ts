@@ -1,0 +1,53 @@
+import websocket, { type WebsocketHandler, type WebsocketPluginOptions } from '@fastify/websocket';
+import type { FastifyPluginAsync } from 'fastify';
+import fastifyPlugin from 'fastify-plugin';
+import { BrokerError } from '../errors.ts';
+import { answerTo } from '../http/refusal-answer.ts';
+import type { Gate, GateSession } from './gate.ts';
+
+export interface FastifyGateOptions {
+  gate: Gate;
+  /** For @fastify/websocket, which is registered by this plugin. */
+  websocket?: WebsocketPluginOptions;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whom the gate has admitted, on a WebSocket route. */
+    ticketSession: GateSession | null;
+  }
+}
+
+/**
+ * Puts a gate in front of every WebSocket route of a Fastify app: it registers @fastify/websocket, refuses before the upgrade,
+ * and closes admitted sockets when their session is over.
+ */
+const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, websocket: given }) => {
+  app.decorateRequest('ticketSession', null);
+  const guarded = (handler: WebsocketHandler): WebsocketHandler =>
+    function (socket, request) {
+      if (request.ticketSession) gate.hold(socket, request.ticketSession);
+      return handler.call(this, socket, request);
+    };
+  // Before @fastify/websocket, whose own hook wraps the handler for Fastify.
+  app.addHook('onRoute', (route) => {
+    if (route.wsHandler) route.wsHandler = guarded(route.wsHandler);
+    else if (route.websocket) route.handler = guarded(route.handler as unknown as WebsocketHandler) as never;
+  });
+  await app.register(websocket, {
+    ...given,
+    options: { maxPayload: 64 * 1024, handleProtocols: gate.selectProtocol, ...given?.options },
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.ws) return;
+    try {
+      request.ticketSession = await gate.authenticate(request.raw);
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      const { status, headers, body } = answerTo(error);
+      await reply.code(status).headers(headers).send(body);
+    }
+  });
+};
+
+export const fastifyGate = fastifyPlugin(plugin, { name: 'ticket-broker-gate', fastify: '5.x' });

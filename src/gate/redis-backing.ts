@@ -1,0 +1,59 @@
+import { hostname } from 'node:os';
+import type { BindIp } from '../address.ts';
+import { pooledRandomBytes } from '../random.ts';
+import type { RedisTls } from '../store/connection.ts';
+import { openStore } from '../store/open.ts';
+import { presenter } from '../tickets/present.ts';
+import { type Backing, type GateLog, retention } from './backing.ts';
+
+/** Redeems in Redis, with no broker in between. What a broker reads from the environment has to be alike here. */
+export interface RedisSource {
+  /** As `REDIS_URL`. */
+  redis: string;
+  /** PEM, for `rediss:` where the system does not trust the server or the server asks for a certificate. */
+  redisTls?: RedisTls;
+  /** As `KEY_PREFIX`; default `wst:`. */
+  keyPrefix?: string;
+  /** As `REDIS_COMMAND_TIMEOUT`, in milliseconds; default 1000. */
+  commandTimeout?: number;
+  /** As `ATTEMPT_LIMIT`, 0 for none; default 10. */
+  attemptLimit?: number;
+  /** As `ATTEMPT_WINDOW`, in seconds; default 60. */
+  attemptWindow?: number;
+  /** As `BIND_IP`; default `off`. */
+  bindIp?: BindIp;
+}
+
+/** Seconds: what `SESSION_TTL` may be at most. A ticket's own end is in its record. */
+const longestSession = 20 * 86_400;
+
+/** Does not wait for Redis: until it is there, everybody is refused with 503. */
+export function redisBacking(source: RedisSource, log: GateLog): Backing {
+  const { redis: url, redisTls: tls, keyPrefix: prefix = 'wst:', commandTimeout = 1000 } = source;
+  const { attemptLimit: limit = 10, attemptWindow = 60, bindIp = 'off' } = source;
+  const now = Date.now;
+  const randomBytes = pooledRandomBytes();
+  const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
+  const { store, feed, registry, close } = openStore({
+    url,
+    ...(tls && { tls }),
+    prefix,
+    commandTimeout,
+    node,
+    sessionTtl: longestSession,
+    retention,
+    now,
+    log,
+  });
+  const present = presenter({
+    store,
+    now,
+    randomBytes,
+    sessionTtl: longestSession,
+    attempts: limit === 0 ? undefined : { limit, windowMs: attemptWindow * 1000, counting: 'failed' },
+    bindIp,
+    feed,
+    onReplay: async () => {},
+  });
+  return { present, feed, registry, node, close };
+}
