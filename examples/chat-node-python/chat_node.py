@@ -58,7 +58,7 @@ def follow(loop):
             request = urllib.request.Request(f"{BROKER_URL}/revocations", headers={"Authorization": f"Bearer {BROKER_KEY}"})
             if cursor:
                 request.add_header("Last-Event-ID", cursor)
-            with urllib.request.urlopen(request, timeout=60) as feed:
+            with urllib.request.urlopen(request, timeout=5) as feed:
                 for line in feed:
                     field, _, value = line.decode().strip().partition(": ")
                     if field == "id":

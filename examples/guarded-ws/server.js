@@ -1,0 +1,24 @@
+import { createServer } from 'node:http';
+import { openGate } from 'ticket-broker/gate';
+import { WebSocketServer } from 'ws';
+
+const { REDIS_URL: redis, BROKER_URL: broker, BROKER_KEY: serviceKey, PORT = '9000' } = process.env;
+const gate = openGate(redis ? { redis } : { broker, serviceKey });
+const sockets = new WebSocketServer({
+  noServer: true,
+  maxPayload: 65_536,
+  handleProtocols: gate.selectProtocol,
+});
+const server = createServer((_request, response) => response.writeHead(gate.ready ? 200 : 503).end());
+
+server.on('upgrade', async (request, socket, head) => {
+  const session = await gate.authenticate(request).catch((refusal) => gate.refuse(socket, refusal));
+  if (!session) return;
+  sockets.handleUpgrade(request, socket, head, (webSocket) => {
+    gate.hold(webSocket, session);
+    webSocket.on('error', () => {});
+    webSocket.send(`hello ${session.username}`);
+  });
+});
+
+server.listen(Number(PORT), '127.0.0.1');
