@@ -119,6 +119,7 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
       'x-auth-request-user',
       'X_Auth_Request_User',
       'X-Auth_Request-User',
+      'X.Auth.Request.User',
       'X-Auth-Assertion',
       'X_Auth_Assertion',
       'X-Auth-Request-Rooms',
@@ -136,7 +137,7 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
     const { ticket } = await broker.mint();
     const offered = { 'Sec-WebSocket-Protocol': `chat, ticket.${ticket}` };
     await ask(door.port, handshake({ target: '/chat', headers: offered }));
-    expect(seen).toHaveLength(9);
+    expect(seen).toHaveLength(10);
     for (const request of seen) {
       expect(request.headers).toMatchObject({
         'x-auth-request-user': 'alice',
