@@ -184,10 +184,9 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
     const { ticket, ticket_id } = await broker.mint();
     line.swallowReplies();
     const knocking = ask(door.port, handshake({ target: `/chat?ticket=${ticket}` }));
-    await until(
-      () => broker.decisions().some((line) => line['ticket_id'] === ticket_id),
-      'the broker decides',
-    );
+    const redeemed = () =>
+      broker.decisions().some((made) => made['decision'] === 'redeem' && made['ticket_id'] === ticket_id);
+    await until(redeemed, 'the broker decides');
     line.cut();
     // HAProxy asks again, under the same name.
     expect((await knocking).status).toBe(name === 'haproxy' ? 101 : 503);
