@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repository } from './broker-process.ts';
@@ -11,40 +11,46 @@ export interface Door extends AsyncDisposable {
   port: number;
   /** What it has logged of requests. */
   accessLog(): Promise<string>;
+  /** What it has said on stderr. */
+  errors(): Promise<string>;
 }
 
 export type ProxyName = keyof typeof examples;
 
 const examples = {
-  nginx: { file: 'nginx.conf', command: 'nginx', args: ['-p', './', '-c', 'config', '-g', 'daemon off;'] },
-  caddy: {
-    file: 'Caddyfile',
-    command: 'caddy',
-    args: ['run', '--config', 'config', '--adapter', 'caddyfile'],
-  },
+  nginx: { command: 'nginx', args: ['-p', './', '-c', 'nginx.conf', '-g', 'daemon off;'] },
+  caddy: { command: 'caddy', args: ['run', '--config', 'Caddyfile'] },
+  haproxy: { command: 'haproxy', args: ['-f', 'haproxy.cfg'] },
 };
 
 /** @param to the ports of the broker and of the chat node */
 export async function startProxy(name: ProxyName, to: { broker: number; node: number }): Promise<Door> {
-  const { file, command, args } = examples[name];
+  const { command, args } = examples[name];
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), `${name}-`));
-  const example = await readFile(join(repository, 'examples', name, file), 'utf8');
-  const moved = example
-    .replaceAll('127.0.0.1:8000', `127.0.0.1:${port}`)
-    .replaceAll('127.0.0.1:8080', `127.0.0.1:${to.broker}`)
-    .replaceAll('127.0.0.1:9000', `127.0.0.1:${to.node}`);
-  await writeFile(join(folder, 'config'), moved);
+  const example = join(repository, 'examples', name);
+  for (const file of await readdir(example)) {
+    const moved = (await readFile(join(example, file), 'utf8'))
+      .replaceAll('127.0.0.1:8000', `127.0.0.1:${port}`)
+      .replaceAll('127.0.0.1:8080', `127.0.0.1:${to.broker}`)
+      .replaceAll('127.0.0.1:9000', `127.0.0.1:${to.node}`);
+    await writeFile(join(folder, file), moved);
+  }
   await mkdir(join(folder, 'tmp'));
+  // HAProxy prints its access log; the others write it themselves, and print nothing there.
+  const printed = await open(join(folder, 'access.log'), 'a');
+  const errors = await open(join(folder, 'errors'), 'a');
   const child = spawn(command, args, {
     cwd: folder,
     env: { PATH: process.env['PATH'], HOME: folder },
-    stdio: 'ignore',
+    stdio: ['ignore', printed.fd, errors.fd],
   });
+  await Promise.all([printed.close(), errors.close()]);
   await listening(port, child);
   return {
     port,
     accessLog: () => readFile(join(folder, 'access.log'), 'utf8'),
+    errors: () => readFile(join(folder, 'errors'), 'utf8'),
     async [Symbol.asyncDispose]() {
       await stop(child);
       await rm(folder, { recursive: true, force: true });
