@@ -7,7 +7,7 @@ import type { Occasion } from './ticket-source.ts';
 import type { ClosedReason } from './verdict.ts';
 
 export interface UseTicketWebSocketOptions extends Omit<TicketSocketOptions, 'url'> {
-  /** Messages kept, the newest. Default: 100. */
+  /** Messages kept, the newest: 1 or more. Default: 100. */
   maxMessages?: number | undefined;
 }
 
@@ -61,7 +61,7 @@ export function useTicketWebSocket<Message = unknown>(
     opened.on('status', setStatus);
     opened.on('message', (message) => {
       const { maxMessages = 100 } = current();
-      setMessages((before) => [...before, message as Message].slice(-maxMessages));
+      setMessages((before) => [...before, message as Message].slice(-Math.max(1, maxMessages)));
     });
     return () => {
       socket.current = undefined;
