@@ -35,7 +35,9 @@ export class WebSocketManager {
   readonly #connectionState: ConnectionState;
   readonly #events = emitter<TicketSocketEvents>();
   #socket: TicketSocket | undefined;
-  #ticket: string | undefined;
+  /** Unspent: the one to connect with, and the one for after that. */
+  #given: string | undefined;
+  #next: string | undefined;
 
   constructor(config: WebSocketManagerConfig, connectionState: ConnectionState = {}) {
     this.#config = config;
@@ -55,9 +57,9 @@ export class WebSocketManager {
   async connect(ticket?: string): Promise<void> {
     if (ticket !== undefined) {
       this.disconnect();
-      this.#ticket = ticket;
+      this.#given = ticket;
     }
-    const once = this.#ticket !== undefined;
+    const once = (this.#given ?? this.#next) !== undefined;
     const state = this.getWebSocketState();
     if (state === 'OPEN') return;
     const begun = this.#outcome(once);
@@ -71,7 +73,7 @@ export class WebSocketManager {
 
   /** A fresh ticket for the next attempt. */
   updateTicket(ticket: string): void {
-    this.#ticket = ticket;
+    this.#next = ticket;
   }
 
   getWebSocketState(): WebSocketState {
@@ -94,8 +96,7 @@ export class WebSocketManager {
       ...options,
       url: webSocketUrlOf(apiUrl),
       getTicket: (occasion, signal) => {
-        const ticket = this.#ticket;
-        this.#ticket = undefined;
+        const ticket = this.#take();
         if (ticket !== undefined) return { ticket };
         return hasOwn ? own(occasion, signal) : undefined;
       },
@@ -105,6 +106,13 @@ export class WebSocketManager {
       socket.on(name, (detail) => this.#events.emit(name, detail));
     }
     Object.assign(this.#connectionState, { state: 'CONNECTING', connected: false });
+  }
+
+  #take(): string | undefined {
+    const ticket = this.#given ?? this.#next;
+    if (this.#given === undefined) this.#next = undefined;
+    this.#given = undefined;
+    return ticket;
   }
 
   /** How it turns out: with a ticket that can only be tried once, after the first attempt. */
