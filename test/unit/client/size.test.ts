@@ -6,7 +6,7 @@ test.each([
   ['client', []],
   ['react', ['react']],
 ])('%s and all it needs is 10 KB at most, minified and gzipped', async (entry, external) => {
-  const code = await bundle(`src/client/${entry}.ts`, external);
+  const code = await bundle(`src/client/${entry}.ts`, { external });
   expect(code).toContain('session.refresh');
   const bytes = gzipSync(code).length;
   console.log(`${entry}: ${code.length} bytes, ${bytes} gzipped`);
