@@ -3,20 +3,14 @@ import { socketUrl, ticketsUrl } from './addresses.ts';
 import { emitter } from './events.ts';
 import { createOutbox } from './outbox.ts';
 import { createRestraint, type Setback, soon } from './restraint.ts';
-import { sessionRefresh } from './session-refresh.ts';
+import { createSession } from './session.ts';
 import { watchSurroundings } from './surroundings.ts';
 import type { TicketError } from './ticket-error.ts';
-import type {
-  Status,
-  TicketSocket,
-  TicketSocketEvents,
-  TicketSocketOptions,
-  Welcome,
-} from './ticket-socket-types.ts';
+import type { Status, TicketSocket, TicketSocketEvents, TicketSocketOptions } from './ticket-socket-types.ts';
 import { ticketSource } from './ticket-source.ts';
 import { type ClosedReason, verdictOn } from './verdict.ts';
 
-/** Milliseconds until a connection must stand, and again until it is welcomed. */
+/** Milliseconds until a socket must be open. */
 const patience = 10_000;
 /** Milliseconds that a session must have lasted for the failures before it to be forgotten. */
 const steadyAfter = 5000;
@@ -30,7 +24,7 @@ const steadyAfter = 5000;
  * @throws TypeError for a `url` that is none
  */
 export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
-  const { transport = 'subprotocol', refresh = true, expectWelcome = true, log } = options;
+  const { transport = 'subprotocol', log } = options;
   const url = socketUrl(options.url);
   const nextTicket = ticketSource({ ...options, ticketUrl: options.ticketUrl ?? ticketsUrl(url) });
   const events = emitter<TicketSocketEvents>();
@@ -38,9 +32,6 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
 
   let status: Status = { status: 'connecting' };
   let life = new AbortController();
-  /** When the session began, in Unix milliseconds. */
-  let established: number | undefined;
-  let unwelcome: ReturnType<typeof setTimeout> | undefined;
   let stopWatching: () => void;
 
   const say = (next: Status) => {
@@ -76,16 +67,13 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
   };
 
   const dropped = () => {
-    if (established && Date.now() - established > steadyAfter) restraint.forgive();
-    established = undefined;
-    clearTimeout(unwelcome);
-    refresher.stop();
+    if (session.over() > steadyAfter) restraint.forgive();
   };
 
   /** Whether there is to be another attempt. */
   const judge = (event: { code: number; reason: string }): boolean => {
     const { code, reason } = event;
-    const verdict = verdictOn(code, reason, expectWelcome && established !== undefined);
+    const verdict = verdictOn(code, reason, session.begun && options.expectWelcome !== false);
     dropped();
     // Ours, or a handshake that failed: its code and reason are partysocket's own.
     if (event instanceof HungUp) return true;
@@ -106,34 +94,9 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
     life.abort();
     socket.close();
     dropped();
+    const unsent = outbox.empty();
     say({ status: 'closed', reason, why });
-    events.emit('closed', { reason, why, unsent: outbox.empty() });
-  };
-
-  const establish = (welcome?: Welcome) => {
-    clearTimeout(unwelcome);
-    established = Date.now();
-    restraint.suffer({ why: 'connection lost' });
-    say({ status: 'connected' });
-    if (welcome) events.emit('welcome', welcome);
-    outbox.flush((message) => socket.send(message));
-  };
-
-  const receive = (data: unknown) => {
-    const message = parsed(data);
-    const { type, error, expires_in } = (message ?? {}) as Record<string, unknown>;
-    const left = { expires_in: Number(expires_in) };
-    if (type === 'welcome' && established === undefined) {
-      establish(message as Welcome);
-    } else if (type === 'session.expiring') {
-      if (refresh) refresher.begin(left.expires_in * 1000);
-      events.emit('expiring', left);
-    } else if (type === 'session.refreshed') {
-      refresher.stop();
-      events.emit('refreshed', left);
-    } else if (type !== 'error' || !refresher.refused(error)) {
-      events.emit('message', message);
-    }
+    events.emit('closed', { reason, why, unsent });
   };
 
   /** Gives up a connection that is of no use, and makes another. */
@@ -146,8 +109,8 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
     watchSurroundings({
       onWake: restraint.wake,
       onSlept: () => {
-        if (established === undefined) restraint.wake();
-        else replace({ why: 'slept', atLeastMs: soon(), exact: true });
+        if (session.begun) replace({ why: 'slept', atLeastMs: soon(), exact: true });
+        else restraint.wake();
       },
       onOffline: () => {
         if (socket.readyState === socket.OPEN) replace({ why: 'offline', atLeastMs: soon(), exact: true });
@@ -167,12 +130,21 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
       shouldReconnectOnClose: judge,
     },
   );
-  const refresher = sessionRefresh({ nextTicket, send: (message) => socket.send(message) });
-  socket.onmessage = ({ data }) => receive(data);
-  socket.onopen = () => {
-    if (expectWelcome) unwelcome = setTimeout(() => replace({ why: 'no welcome' }), patience);
-    else establish();
-  };
+  const session = createSession({
+    ...options,
+    events,
+    nextTicket,
+    send: (message) => socket.send(message),
+    onBegun(welcome) {
+      restraint.suffer({ why: 'connection lost' });
+      say({ status: 'connected' });
+      if (welcome) events.emit('welcome', welcome);
+      outbox.flush((message) => socket.send(message));
+    },
+    onUnwelcome: () => replace({ why: 'no welcome' }),
+  });
+  socket.onopen = session.opened;
+  socket.onmessage = ({ data }) => session.receive(data);
   stopWatching = watch();
 
   return {
@@ -183,7 +155,7 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
     send(message) {
       if (status.status === 'closed') return false;
       const text = typeof message === 'string' ? message : JSON.stringify(message);
-      return (established !== undefined && socket.send(text)) || outbox.put(text);
+      return (session.begun && socket.send(text)) || outbox.put(text);
     },
     close: () => end('disconnected', 'close() was called'),
     reconnect() {
@@ -203,15 +175,6 @@ function withTicket(url: URL, ticket: string): string {
   const full = new URL(url);
   full.searchParams.set('ticket', ticket);
   return full.href;
-}
-
-function parsed(data: unknown): unknown {
-  if (typeof data !== 'string') return data;
-  try {
-    return JSON.parse(data);
-  } catch {
-    return data;
-  }
 }
 
 /** What a server says when it closes is for people to read: nothing that opens anything is passed on with it. */

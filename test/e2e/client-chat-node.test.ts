@@ -106,28 +106,91 @@ describe('a server that does not welcome', () => {
     expect(client.messages).toEqual(['not JSON']);
   });
 
-  test('is left after a while otherwise, and tried again later and later', async () => {
+  test('is left after a while otherwise, which counts as a failed attempt', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
-      using client = visitor({ backoff: { baseMs: 1000, capMs: 8000 } });
-      for (const times of [1, 2, 3, 4]) {
-        await vi.waitFor(async () => {
-          await vi.advanceTimersByTimeAsync(10);
-          if (node.handshakes.length < times) await vi.advanceTimersByTimeAsync(8000);
-          expect(node.handshakes).toHaveLength(times);
-        });
-        await vi.waitFor(async () => {
-          await vi.advanceTimersByTimeAsync(10_000);
-          expect(client.waits()).toHaveLength(times);
-        });
+      using client = visitor();
+      for (const times of [1, 2, 3]) {
+        await until(async () => {
+          await vi.advanceTimersByTimeAsync(1);
+          return node.handshakes.length === times;
+        }, `handshake ${times}`);
+        // It is open on its side, too, once it hears something.
+        node.say('anything but a welcome');
+        await until(() => client.messages.length === times, 'the message');
+        await vi.advanceTimersByTimeAsync(10_000);
+        expect(client.statuses.filter(({ status }) => status === 'waiting')).toEqual(
+          Array.from({ length: times }, (_, n) => ({
+            status: 'waiting',
+            why: 'no welcome',
+            waitMs: 0,
+            attempt: n + 1,
+          })),
+        );
       }
-      expect(new Set(client.waits().map(({ why }) => why))).toEqual(new Set(['no welcome']));
-      expect(client.statuses.filter((now) => 'attempt' in now).map(({ attempt }) => attempt)).toEqual([
-        1, 2, 3, 4,
-      ]);
     } finally {
       vi.useRealTimers();
+      vi.restoreAllMocks();
     }
+  });
+});
+
+describe('a session that is about to end', () => {
+  beforeEach(() => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+  const say = (message: object) => node.say(JSON.stringify(message));
+
+  test('is refreshed with another ticket where one is refused, and the application hears nothing of it', async () => {
+    using client = visitor();
+    let refreshed = 0;
+    client.socket.on('refreshed', () => refreshed++);
+    await opened();
+    welcome();
+    say({ type: 'session.expiring', expires_in: 4 });
+    await until(() => node.received.length === 1, 'the first ticket');
+    say({ type: 'error', error: 'invalid_ticket' });
+    await until(() => node.received.length === 2, 'the second');
+    expect(node.received.map((text) => JSON.parse(text))).toEqual([
+      { type: 'session.refresh', ticket: 'wst_2' },
+      { type: 'session.refresh', ticket: 'wst_3' },
+    ]);
+    say({ type: 'session.refreshed', expires_in: 60 });
+    say({ type: 'error', error: 'invalid_ticket' });
+    await until(() => client.messages.length > 0, 'an error that answers no refresh');
+    expect(client.messages).toHaveLength(1);
+    expect(refreshed).toBe(1);
+  });
+
+  test('and ends before there is a ticket: the next connection has one of its own', async () => {
+    const fresh = tickets();
+    let givenUp = false;
+    using client = visitor({
+      getTicket: (occasion, signal) => {
+        if (occasion === 'connect') return fresh();
+        return new Promise((_, reject) => {
+          signal.addEventListener('abort', () => {
+            givenUp = true;
+            reject(signal.reason);
+          });
+        });
+      },
+    });
+    await opened();
+    welcome();
+    await client.welcomed();
+    say({ type: 'session.expiring', expires_in: 60 });
+    say({ type: 'anything' });
+    await until(() => client.messages.length > 0, 'it has heard that');
+    node.close(3000, 'session ended');
+    await until(() => node.handshakes.length === 2, 'the next one, without waiting for that ticket', 5);
+    expect(givenUp).toBe(true);
+    expect(node.received).toEqual([]);
+    expect(node.handshakes[1]?.protocols).toBe('ticket-broker, ticket.wst_2');
   });
 });
 
