@@ -47,11 +47,16 @@ export function watched(options: TicketSocketOptions): Watched {
   socket.on('welcome', (welcome) => seen.welcomes.push(welcome));
   socket.on('message', (message) => seen.messages.push(message));
   socket.on('closed', (closed) => seen.closed.push(closed));
+  /** Waits, and says what has happened instead. */
+  const told = (holds: () => boolean, what: string) =>
+    until(holds, what).catch((cause) => {
+      throw new Error(lines.join('\n'), { cause });
+    });
   return {
     ...seen,
-    welcomed: (times = 1) => until(() => seen.welcomes.length >= times, `${times} welcomes: ${lines}`),
+    welcomed: (times = 1) => told(() => seen.welcomes.length >= times, `${times} welcomes`),
     async end() {
-      await until(() => seen.closed.length > 0, `the client gives up: ${lines}`);
+      await told(() => seen.closed.length > 0, 'the client gives up');
       return seen.closed[0] as TicketSocketEvents['closed'];
     },
     waits: () =>
