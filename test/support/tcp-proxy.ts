@@ -5,6 +5,8 @@ export interface TcpProxy {
   port: number;
   /** Bytes that came back from the backend are thrown away from now on. */
   swallowReplies(): void;
+  /** Nothing comes through the connections that are open any more, in either direction, and nobody is told. Later ones work. */
+  goSilent(): void;
   /** Later connections go to another backend. */
   pointTo(port: number): void;
   /** Connections that are open go to another backend too, and their clients do not notice. */
@@ -45,6 +47,9 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     port: (server.address() as { port: number }).port,
     swallowReplies() {
       swallowing = true;
+    },
+    goSilent() {
+      for (const pair of pairs) for (const end of pair) end.pause();
     },
     pointTo(port) {
       backendPort = port;

@@ -1,0 +1,80 @@
+import type { Backoff } from './backoff.ts';
+import type { TicketSourceOptions } from './ticket-source.ts';
+import type { ClosedReason } from './verdict.ts';
+
+export interface TicketSocketOptions extends TicketSourceOptions {
+  /** `wss://…/ws`, with `?room=` where one is asked for. In a page it may be relative. */
+  url: string | URL;
+  /**
+   * `subprotocol` (default): beside `protocol`, where no access log, history or console keeps it.
+   * `query`: as `?ticket=`, for servers behind which nobody answers a subprotocol.
+   */
+  transport?: 'subprotocol' | 'query' | undefined;
+  /** The application's own subprotocols, of which the server selects one. Default: `ticket-broker`; with `query`: none. */
+  protocol?: string | readonly string[] | undefined;
+  /** Whether to move the session's end on when the server says that it comes. Default: true. */
+  refresh?: boolean | undefined;
+  /** Messages that may wait for a connection. Default: 100. */
+  queueLimit?: number | undefined;
+  /** Default: 2 s, at most 30 s. */
+  backoff?: Partial<Backoff> | undefined;
+  /** False: the server is one that does not say `welcome`; its sockets count as connected once open. Default: true. */
+  expectWelcome?: boolean | undefined;
+  /** Told what happens, a line at a time, without any ticket, token or message. */
+  log?: ((line: string) => void) | undefined;
+}
+
+export type Status =
+  | { status: 'connecting' }
+  | { status: 'connected' }
+  /** Until the next attempt, `waitMs` from now, after `attempt` failures in a row. `why`: for people, and for logs. */
+  | { status: 'waiting'; why: string; waitMs: number; attempt: number }
+  /** For good, unless `reconnect()` is called. */
+  | { status: 'closed'; reason: ClosedReason; why: string };
+
+/** The first message of a session. */
+export interface Welcome {
+  type: 'welcome';
+  session_id: string;
+  sub: string;
+  username: string;
+  /** Absent: any. */
+  rooms?: string[];
+  /** As it was given with the mint. */
+  context?: unknown;
+  /** Seconds. */
+  expires_in: number;
+}
+
+export interface TicketSocketEvents {
+  status: Status;
+  welcome: Welcome;
+  /** Parsed, where it is JSON. */
+  message: unknown;
+  /** The session ends in `expires_in` seconds, unless it is refreshed. */
+  expiring: { expires_in: number };
+  /** Its end has moved on. */
+  refreshed: { expires_in: number };
+  /** There will be no further attempt. `unsent` is what still waited for a connection. */
+  closed: { reason: ClosedReason; why: string; unsent: string[] };
+}
+
+export interface TicketSocket {
+  readonly status: Status;
+  /** @returns what takes the listener off again */
+  on<Name extends keyof TicketSocketEvents>(
+    name: Name,
+    listener: (detail: TicketSocketEvents[Name]) => void,
+  ): () => void;
+  /**
+   * Sends a text, or an object as JSON, now or once there is a connection.
+   *
+   * @returns false when it is not taken: as many as may wait are waiting already, or the socket is closed for good. What
+   * has been handed to a connection can be lost with it.
+   */
+  send(message: string | object): boolean;
+  /** Ends the connection and all attempts. */
+  close(): void;
+  /** Connects anew, now, whatever there is: after a new login, say. */
+  reconnect(): void;
+}
