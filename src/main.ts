@@ -1,23 +1,40 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { connectCommand } from './cli/connect.ts';
+import { keysCommand } from './cli/keys.ts';
+import { revokeCommand } from './cli/revoke.ts';
 import { serveCommand } from './cli/serve.ts';
+import { sessionsCommand } from './cli/sessions.ts';
 import { ticketCommand } from './cli/ticket.ts';
 import { tokenCommand } from './cli/token.ts';
 import { usersCommand } from './cli/users.ts';
 
 const program = new Command('ticket-broker')
   .description('Single-use tickets for WebSockets.')
-  .showHelpAfterError()
+  .addHelpText('after', '\nExit status: 0 done, 1 refused or failed, 2 not understood.')
   .addCommand(serveCommand())
   .addCommand(usersCommand())
+  .addCommand(keysCommand())
   .addCommand(tokenCommand())
   .addCommand(ticketCommand())
-  .addCommand(connectCommand());
+  .addCommand(connectCommand())
+  .addCommand(revokeCommand())
+  .addCommand(sessionsCommand());
+
+/** What commander does not hand down to commands that are added. */
+function alike(command: Command): void {
+  command.exitOverride().showHelpAfterError('(--help tells how it is used)');
+  command.commands.forEach(alike);
+}
 
 try {
+  alike(program);
   await program.parseAsync();
 } catch (error) {
-  console.error(`ticket-broker: ${(error as Error).message}`);
-  process.exitCode = 1;
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    console.error(`ticket-broker: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
 }

@@ -1,8 +1,27 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 /** Where the broker is, for the commands that talk to a running one. */
 export function urlOption(): Option {
-  return new Option('--url <url>', 'the running broker').default('http://127.0.0.1:8080');
+  return new Option('--url <url>', 'the running broker')
+    .default('http://127.0.0.1:8080')
+    .argParser(brokerUrl);
+}
+
+/** @throws InvalidArgumentError for what is no http or https URL */
+export function brokerUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new InvalidArgumentError('It must be such as https://broker.example.');
+}
+
+/**
+ * A credential as an `Authorization` header.
+ *
+ * @param what it is, for people
+ * @throws Error when no header can hold it, without quoting it
+ */
+export function bearer(credential: string, what: string): string {
+  if (/^[\w~+/.=-]+$/.test(credential)) return `Bearer ${credential}`;
+  throw new Error(`the ${what} ${credential === '' ? 'is empty' : 'holds characters that none has'}`);
 }
 
 /**
@@ -11,16 +30,24 @@ export function urlOption(): Option {
  * @throws Error saying what the broker said, or that it cannot be reached within ten seconds
  */
 export async function callBroker<T>(url: string, path: string, init: RequestInit): Promise<T> {
-  const response = await fetch(new URL(path, url), { ...init, signal: AbortSignal.timeout(10_000) }).catch(
-    () => {
-      throw new Error(`${new URL(url).origin} cannot be reached`);
-    },
-  );
+  const { origin } = new URL(url);
+  const signal = AbortSignal.timeout(10_000);
+  const response = await fetch(new URL(path, url), { ...init, signal }).catch((error: Error) => {
+    throw new Error(`${origin} (--url) cannot be reached: ${reasonOf(error)}`);
+  });
   const body = (await response.json().catch(() => ({}))) as T & {
     error?: string;
     error_description?: string;
   };
-  if (!response.ok)
-    throw new Error(`${response.status} ${body.error ?? ''}: ${body.error_description ?? ''}`);
-  return body;
+  if (response.ok) return body;
+  const { error, error_description } = body;
+  if (error === undefined)
+    throw new Error(`${origin} (--url) answered ${response.status}, and not as a broker`);
+  throw new Error(`${response.status} ${error}: ${error_description}`);
+}
+
+/** fetch says what happened in the cause: ECONNREFUSED and the like. */
+function reasonOf(error: Error): string {
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  return code ?? error.name;
 }

@@ -79,6 +79,6 @@ describe('editing', () => {
   });
 
   test.each(['', 'a:b', 'a b', '#a', 'a\nb', 'a\0b', 'x'.repeat(256)])('refuses the name %j', (name) => {
-    expect(() => setUser(file(), name, bcrypt('10'))).toThrow('a user name has');
+    expect(() => setUser(file(), name, bcrypt('10'))).toThrow('a name has');
   });
 });
