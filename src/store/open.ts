@@ -84,7 +84,7 @@ export function openStore(options: OpenStoreOptions): Opened {
     families: redisFamilies({ connection, prefix }),
     openBackplane(limits) {
       const hearing = { address: parseRedisUrl(url), tls, commandTimeout };
-      return redisBackplane({ ...limits, connection, place: hearing, prefix, node });
+      return redisBackplane({ ...limits, connection, place: hearing, prefix, node, log });
     },
   });
 }

@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import type { Backplane, BackplaneLimits, Present, Said } from '../chat/backplane.ts';
 import { BrokerError } from '../errors.ts';
 import type { RedisConnection } from './connection.ts';
+import { reasonOf } from './driver-errors.ts';
 import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
 
 export interface RedisBackplaneOptions extends BackplaneLimits {
   connection: RedisConnection;
   /** Where the subscriber connects. */
   place: Pick<SubscriberOptions, 'address' | 'tls' | 'commandTimeout'>;
+  log: Pick<Logger, 'error' | 'info'>;
   /** Begins every key and channel. */
   prefix: string;
   /** The name of this process, unlike that of any other. */
@@ -37,7 +40,7 @@ const mostHistories = 500;
  * renewed as long as the node lives.
  */
 export function redisBackplane(options: RedisBackplaneOptions): Backplane {
-  const { connection, place, prefix, node, history, leaseMs = 45_000 } = options;
+  const { connection, place, prefix, node, history, log, leaseMs = 45_000 } = options;
   const channelOf = (room: string) => `${prefix}chat:${spelt(room)}`;
   const historyKey = (room: string) => `${prefix}chat:{${spelt(room)}}:history`;
   const membersKey = (room: string) => `${prefix}chat:{${spelt(room)}}:members`;
@@ -113,6 +116,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     }
   };
 
+  let fault: string | undefined;
   const pulse = `${prefix}chat-pulse:${node}`;
   const subscriber = redisSubscriber({
     ...place,
@@ -122,7 +126,18 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       const room = heard.get(decodeURIComponent(channel.slice(channelOf('').length)));
       if (room) deliver(room, saidIn(message));
     },
+    onFault(error) {
+      const reason = reasonOf(error);
+      if (reason !== fault)
+        log.error(
+          { reason },
+          'the chat cannot be heard: is its Redis user granted what docs/guarantees.md lists?',
+        );
+      fault = reason;
+    },
     onResumed() {
+      if (fault) log.info('the chat is heard again');
+      fault = undefined;
       for (const [name, room] of heard) void catchUpSoon(name, room);
     },
   });

@@ -6,6 +6,8 @@ export interface SubscriberOptions extends ClientOptions {
   /** Publishes on it. */
   beat: () => Promise<unknown>;
   onMessage: (channel: string, message: string) => void;
+  /** Told when it is not allowed to hear, or cannot. */
+  onFault: (error: unknown) => void;
   /** Told after everything is subscribed to again: what came meanwhile has not been heard. */
   onResumed: () => void;
   /** Milliseconds between two beats; a connection that has brought none for two of them is given up. */
@@ -24,7 +26,7 @@ export interface Subscriber {
  * noticed, since a node says something to itself now and then. No error reaches anybody.
  */
 export function redisSubscriber(options: SubscriberOptions): Subscriber {
-  const { pulse, beat, onMessage, onResumed, beatMs = 2000 } = options;
+  const { pulse, beat, onMessage, onFault, onResumed, beatMs = 2000 } = options;
   const channels = new Set([pulse]);
   /** Those who wait for a channel, by its name. */
   const waiting = new Map<string, (() => void)[]>();
@@ -42,7 +44,8 @@ export function redisSubscriber(options: SubscriberOptions): Subscriber {
     try {
       await of.subscribe(...names);
       heard(...names);
-    } catch {
+    } catch (error) {
+      if (!closed) onFault(error);
       of.disconnect(true);
     }
   };

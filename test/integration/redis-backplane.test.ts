@@ -3,11 +3,14 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { connect } from '../../src/store/connection.ts';
 import { redisBackplane } from '../../src/store/redis-backplane.ts';
 import { parseRedisUrl } from '../../src/store/redis-url.ts';
+import { grants, userRules } from '../support/acl.ts';
 import { backplaneContract } from '../support/backplane-contract.ts';
 import { until } from '../support/e2e-until.ts';
-import { startRedisServer } from '../support/redis-server.ts';
-import { type ClusterTopology, startCluster } from '../support/redis-topologies.ts';
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
+import { type ClusterTopology, command, startCluster } from '../support/redis-topologies.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
+
+const log = { error() {}, info() {} };
 
 interface Options {
   url?: string;
@@ -35,7 +38,7 @@ async function open({
   const connection = await connected(url);
   const place = { address: parseRedisUrl(url), tls: undefined, commandTimeout: 2000 };
   const lease = leaseMs === undefined ? {} : { leaseMs };
-  const backplane = redisBackplane({ connection, place, prefix, node, history, ...lease });
+  const backplane = redisBackplane({ connection, place, prefix, node, history, log, ...lease });
   return {
     ...backplane,
     async close() {
@@ -139,6 +142,54 @@ describe('several nodes', () => {
     await expect(backplane.say('b', said('x'), true)).rejects.toMatchObject({ code: 'store_unavailable' });
     expect(performance.now() - asked).toBeLessThan(10_000);
     await backplane.close();
+  });
+});
+
+describe('a Redis user with exactly our commands', () => {
+  const password = 'of-the-broker';
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedisServer();
+  });
+  afterAll(() => server?.dispose());
+
+  /** One of each thing that is done. */
+  const live = async (commands: readonly string[]) => {
+    await command(server, 'FLUSHALL');
+    await command(server, 'ACL', 'SETUSER', 'broker', ...userRules(password, commands));
+    const url = `redis://broker:${password}@127.0.0.1:${server.port}`;
+    const backplane = await open({ url, prefix: 'wst:' });
+    try {
+      const heard: string[] = [];
+      const stop = backplane.hear('a', ({ text }) => heard.push(text));
+      await backplane.say('a', said('x'), true);
+      await until(() => heard.length === 1, 'it is heard', 2);
+      await backplane.arrive('a', who);
+      await backplane.members('a');
+      await backplane.history('a');
+      await backplane.depart('a', who);
+      for (let n = 0; n < 100; n++) await backplane.say(`b${n % 2}`, said('x'), true);
+      await until(
+        async () => (await command(server, 'EXISTS', 'wst:chat-rooms')) === 1,
+        'rooms are counted',
+        2,
+      );
+      stop();
+      await until(
+        async () => channels((await command(server, 'PUBSUB', 'CHANNELS')) as string[]),
+        'unheard',
+        2,
+      );
+    } finally {
+      await backplane.close();
+    }
+  };
+  const channels = (all: string[]) => !all.includes('wst:chat:a');
+
+  test('can chat', () => live([...grants.always, ...grants.chat]));
+  test.each(grants.chat)('needs %s for it', async (grant) => {
+    const others = grants.chat.filter((other) => other !== grant);
+    await expect(live([...grants.always, ...others])).rejects.toThrow();
   });
 });
 
