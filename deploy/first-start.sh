@@ -45,9 +45,9 @@ for list in users sentinel-users; do
 done
 password=$(cat "$login/password")
 sentinels=sentinel-1:26379,sentinel-2:26379,sentinel-3:26379
-echo "redis://broker:$password@redis:6379" | put "$login/url"
+echo "redis://broker:$password@redis:6379" | put "$login/redis"
 echo "redis+sentinel://broker:$password@$sentinels/tickets?sentinelUsername=broker&sentinelPassword=$password" |
-  put "$login/sentinel-url"
+  put "$login/sentinel"
 
 # Ours is replaced a month before its end; a certificate of yours is left alone.
 certificate=$state/tls/certificate.pem

@@ -15,7 +15,6 @@ aclfile $users/sentinel-users.acl
 sentinel resolve-hostnames yes
 sentinel announce-hostnames yes
 sentinel announce-ip $1
-sentinel announce-port 26379
 sentinel sentinel-user sentinel
 sentinel sentinel-pass $password
 sentinel monitor tickets redis 6379 2
