@@ -32,6 +32,8 @@ if [ ! -e "$state/accounts/service-keys" ]; then
 fi
 
 # The passwords stay; what is written with them is written anew, since what a user may do can change with a version.
+# The default user is off, and yet may do everything: Redis may read its append-only file as that user, and would leave out
+# what our scripts wrote, with no more than a line in its log (https://github.com/redis/redis/issues/14541).
 login=$state/redis-login
 users=$state/redis-users
 make_password "$login/password"

@@ -73,26 +73,26 @@ describe('Redis', () => {
     const token = await alice.login();
     const { refresh_token } = await bob.loginWithRefresh();
     const unused = await bob.mint(await bob.login());
-    let revoked = { id: '' };
+    const reason = randomBytes(8).toString('hex');
     await eventually(async () => {
-      const answer = await post('/revocations', { sub: 'alice' }, key);
-      expect(answer.status).toBe(200);
-      revoked = (await answer.json()) as typeof revoked;
+      expect((await post('/revocations', { sub: 'alice', reason }, key)).status).toBe(200);
     });
     // What is younger than a second may be lost with the power, not with the process.
     await stack.compose(['kill', 'http', 'ws']);
     await stack.compose(['kill', 'redis']);
     await stack.compose(['up', '-d']);
     await untilAdmitted(bob);
+    expect(await stack.compose(['logs', 'redis'])).not.toContain('CRITICAL');
 
     const refused = await post('/tickets', {}, token);
     expect([refused.status, await refused.json()]).toMatchObject([401, { error: 'token_revoked' }]);
     const feed = await fetch(`${stack.url}/revocations`, {
       headers: { authorization: `Bearer ${key}`, 'last-event-id': 'from the beginning' },
+      signal: AbortSignal.timeout(10_000),
     });
     const reader = feed.body?.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
-    while (!text.includes(revoked.id)) text += (await reader?.read())?.value ?? '';
+    while (!text.includes(reason)) text += (await reader?.read())?.value ?? '';
     await reader?.cancel();
 
     const refreshed = await post(
@@ -114,8 +114,9 @@ describe('Redis', () => {
 test('any container may be killed under load: no ticket opens twice, and everybody comes back', async () => {
   const outcomes: { ticket: string; admitted: number; text: string; ended: number }[] = [];
   let going = true;
+  const token = await bob.login();
   const round = async () => {
-    const minted = await bob.mint(await bob.login());
+    const minted = await bob.mint(token);
     const both = await Promise.allSettled([bob.knock(minted, 'url'), bob.knock(minted, 'subprotocol')]);
     const ends = both.map((one) => (one.status === 'fulfilled' ? one.value.status : 'cut off'));
     const text = ends.map(String).sort().join(' and ');
@@ -159,6 +160,6 @@ test('any container may be killed under load: no ticket opens twice, and everybo
   for (const { text } of outcomes) tally[text] = (tally[text] ?? 0) + 1;
   console.log('both sockets of a ticket:', tally, `back after each kill: ${gaps.join(', ')} ms`);
   expect(outcomes.filter(({ admitted }) => admitted > 1)).toEqual([]);
-  expect(tally['101 and 401']).toBeGreaterThan(50);
+  expect(tally['101 and 401']).toBeGreaterThan(20);
   await eventually(async () => expect(await round()).toBe('101 and 401'));
 });
