@@ -85,9 +85,9 @@ export async function startStack(env: Record<string, string>): Promise<Stack> {
   };
 }
 
-/** Tries again for as long as a node may take to start and the balancer to find it. */
-export async function eventually(check: () => Promise<void>): Promise<void> {
-  const deadline = Date.now() + 30_000;
+/** Tries again, for as long as a node may take to start and the balancer to find it. */
+export async function eventually(check: () => Promise<void>, seconds = 30): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
   for (;;) {
     try {
       return await check();
