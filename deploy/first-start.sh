@@ -62,5 +62,5 @@ if [ ! -s "$certificate" ] || { is_ours && ! openssl x509 -in "$certificate" -no
   chmod 640 "$state/tls/key.pem.new"
   mv "$state/tls/key.pem.new" "$state/tls/key.pem"
   mv "$certificate.new" "$certificate"
-  echo 'made a certificate for localhost'
+  echo 'made a certificate for localhost: where it replaces one, docker-compose restart lb takes it up'
 fi

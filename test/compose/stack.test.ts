@@ -355,3 +355,24 @@ describe('what is left behind', () => {
     expect(secrets.filter((one) => text.includes(one))).toEqual([]);
   });
 });
+
+test('the certificate is made anew a month before its end, and one of yours is left alone', async () => {
+  const inside = (script: string) =>
+    stack.compose(['run', '--rm', '-T', 'first-start', 'sh', '-c', `exec 2>/dev/null; ${script}`]);
+  const tls = '/var/lib/ticket-broker/tls';
+  const put = (days: number, name: string) =>
+    `openssl req -x509 -config certificate.cnf -days ${days} -newkey rsa:2048 -nodes ` +
+    `-subj '/CN=${name}' -keyout ${tls}/key.pem -out ${tls}/certificate.pem`;
+  const afterwards = async (days: number, name: string) => {
+    const told = await inside(
+      `${put(days, name)} && cat ${tls}/certificate.pem && echo && sh first-start.sh`,
+    );
+    const now = new X509Certificate(await inside(`cat ${tls}/certificate.pem`));
+    const matches = await inside(`openssl pkey -in ${tls}/key.pem -pubout`);
+    expect(now.publicKey.export({ type: 'spki', format: 'pem' })).toBe(matches);
+    return told.includes(now.toString()) ? 'kept' : 'made anew';
+  };
+  expect(await afterwards(29, 'ticket-broker, self-signed')).toBe('made anew');
+  expect(await afterwards(40, 'ticket-broker, self-signed')).toBe('kept');
+  expect(await afterwards(1, 'chat.example')).toBe('kept');
+});
