@@ -24,10 +24,21 @@ export function bearer(credential: string, what: string): string {
   throw new Error(`the ${what} ${credential === '' ? 'is empty' : 'holds characters that none has'}`);
 }
 
+/** What a broker has refused with. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  readonly status: number;
+
+  constructor(status: number, code: string, description: string) {
+    super(`${status} ${code}: ${description}`);
+    this.status = status;
+  }
+}
+
 /**
  * Calls the broker and returns its JSON.
  *
- * @throws Error saying what the broker said, or that it cannot be reached within ten seconds
+ * @throws Refused saying what the broker said, Error saying that none can be reached there within ten seconds
  */
 export async function callBroker<T>(url: string, path: string, init: RequestInit): Promise<T> {
   const { origin } = new URL(url);
@@ -40,10 +51,10 @@ export async function callBroker<T>(url: string, path: string, init: RequestInit
     error_description?: string;
   };
   if (response.ok) return body;
-  const { error, error_description } = body;
+  const { error, error_description = '' } = body;
   if (error === undefined)
     throw new Error(`${origin} (--url) answered ${response.status}, and not as a broker`);
-  throw new Error(`${response.status} ${error}: ${error_description}`);
+  throw new Refused(response.status, error, error_description);
 }
 
 /** fetch says what happened in the cause: ECONNREFUSED and the like. */

@@ -1,46 +1,108 @@
-import type { IncomingMessage } from 'node:http';
-import { createInterface } from 'node:readline';
-import { json } from 'node:stream/consumers';
-import { Command } from 'commander';
-import { WebSocket } from 'ws';
-import { urlOption } from './broker.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Token } from '../client/client.ts';
+import { bearer, urlOption } from './broker.ts';
+import { chat } from './chat.ts';
+import { examples } from './help.ts';
 import { readSecret } from './input.ts';
+import { type Lines, standardInput } from './lines.ts';
+import { logIn } from './login.ts';
+import { talk } from './one-ticket.ts';
+import { tokenOption } from './token-option.ts';
+
+interface ConnectOptions {
+  url: string;
+  path: string;
+  room?: string;
+  token?: string;
+  login?: string;
+  json?: boolean;
+  wait: number;
+}
 
 export function connectCommand(): Command {
   return new Command('connect')
-    .description('open a WebSocket with a ticket: prints what it receives, sends the lines that are typed')
-    .argument('[ticket]', 'read from standard input where it is not given')
+    .description(
+      'open a WebSocket: once with a ticket, or with a token or login as a chat client that reconnects with fresh tickets',
+    )
+    .argument('[ticket]', 'opens one socket; without token and login, read from standard input')
+    .addOption(tokenOption(''))
+    .addOption(
+      new Option(
+        '--login <username>',
+        'log in; the password is asked for, or is the first line of what is piped in',
+      ).conflicts('token'),
+    )
+    .option(
+      '--room <room>',
+      'talk there; with a token or login also join it, for its history and who is there',
+    )
+    .option('--json', 'print messages as they come, a line of JSON each')
+    .addOption(
+      new Option('--wait <seconds>', 'go on listening after the end of what is piped in')
+        .argParser(seconds)
+        .default(1),
+    )
     .option('--path <path>', 'of the WebSocket', '/ws')
-    .option('--room <room>', 'ask for a room that the ticket must allow')
     .addOption(urlOption())
-    .action(async (ticket: string | undefined, options: { url: string; path: string; room?: string }) => {
-      const url = new URL(options.path, options.url);
-      url.protocol = url.protocol.replace('http', 'ws');
-      if (options.room) url.searchParams.set('room', options.room);
-      await talk(url, ticket ?? (await readSecret('Ticket: ')));
-    });
+    .addHelpText(
+      'after',
+      `
+With a token or login, a line is sent as the text of a message, or as it is where it begins with {.
+With a ticket, all lines are sent as they are, and printed so.
+${examples(
+  'ticket-broker connect "$TICKET"',
+  'ticket-broker connect --login alice --room lobby',
+  `echo '{"type":"test","payload":{"message":"Hello"}}' | ticket-broker connect --token "$TOKEN"`,
+  'ticket-broker connect --token "$TOKEN" --room lobby --json --wait 60 < /dev/null | jq -r .user',
+)}`,
+    )
+    .action(connect);
 }
 
-/** Settles when the socket has closed. @throws Error with the refusal's status and code */
-function talk(url: URL, ticket: string): Promise<void> {
-  const socket = new WebSocket(url, ['ticket-broker', `ticket.${ticket}`], { handshakeTimeout: 10_000 });
-  return new Promise((resolve, reject) => {
-    socket.on('unexpected-response', (_request, response) => refusal(response).then(reject, reject));
-    socket.on('error', () => reject(new Error(`${url.origin} cannot be reached`)));
-    socket.on('message', (data) => console.log(String(data)));
-    socket.on('close', (code, reason) => {
-      console.error(`closed: ${code} ${reason}`);
-      resolve();
+async function connect(ticket: string | undefined, options: ConnectOptions, command: Command): Promise<void> {
+  const { path, room, token, login, json = false, wait } = options;
+  const url = new URL(path, options.url);
+  url.protocol = url.protocol.replace('http', 'ws');
+  if (room !== undefined) url.searchParams.set('room', room);
+
+  const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+  if (ticket !== undefined && (isGiven('token') || login !== undefined)) {
+    command.error('error: a ticket opens one socket: it goes with neither --token nor --login');
+  }
+  if (ticket !== undefined || (token === undefined && login === undefined)) {
+    return talk(url, ticket ?? (await readSecret('Ticket: ')));
+  }
+  // Asked for before anything else reads the terminal.
+  const typed =
+    login !== undefined && process.stdin.isTTY ? await readSecret(`Password of ${login}: `) : undefined;
+  const lines = standardInput();
+  try {
+    await chat({
+      url,
+      token: await credentialOf(options, typed, lines),
+      room: room ?? (lines.editor ? 'lobby' : undefined),
+      json,
+      lines,
+      lingerMs: wait * 1000,
     });
-    socket.on('open', () => {
-      const lines = createInterface({ input: process.stdin });
-      lines.on('line', (line) => socket.send(line));
-      socket.on('close', () => lines.close());
-    });
-  });
+  } finally {
+    lines.close();
+  }
 }
 
-async function refusal(response: IncomingMessage): Promise<Error> {
-  const { error, error_description } = (await json(response)) as Record<string, string>;
-  return new Error(`refused: ${response.statusCode} ${error}: ${error_description}`);
+async function credentialOf(
+  { url, token, login }: ConnectOptions,
+  typed: string | undefined,
+  lines: Lines,
+): Promise<Token> {
+  if (login !== undefined) return logIn(url, login, typed ?? (await lines.next()));
+  const given = token?.trim() ?? '';
+  bearer(given, 'token');
+  return given;
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value >= 0 && value <= 86_400) return value;
+  throw new InvalidArgumentError('It is a number of seconds, a day at most.');
 }

@@ -13,10 +13,18 @@ import { revoker } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
 import { demoUsers, tellDemo } from './demo.ts';
 import { environmentHelp } from './environment-help.ts';
+import { examples } from './help.ts';
 
 export function serveCommand(): Command {
   return new Command('serve')
     .description('run the broker; configured by the environment')
+    .addHelpText(
+      'after',
+      examples(
+        'ticket-broker serve',
+        'REDIS_URL=redis://redis:6379 JWT_SECRET_FILE=/run/secrets/jwt USERS_FILE=users ticket-broker serve',
+      ),
+    )
     .addHelpText('after', environmentHelp)
     .action(serve);
 }

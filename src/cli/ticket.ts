@@ -1,28 +1,42 @@
-import { Command } from 'commander';
-import { callBroker, urlOption } from './broker.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { bearer, callBroker, urlOption } from './broker.ts';
+import { examples } from './help.ts';
 import { readSecret } from './input.ts';
+import { tokenOption } from './token-option.ts';
 
 interface TicketOptions {
   url: string;
   token?: string;
   room?: string[];
-  ttl?: string;
+  ttl?: number;
 }
 
 export function ticketCommand(): Command {
   return new Command('ticket')
     .description('mint a ticket at a running broker and print it')
-    .option('--token <token>', 'the token; read from standard input where it is not given')
+    .addOption(tokenOption('; read from standard input where it is not given'))
     .option('--room <room...>', 'only for these rooms')
-    .option('--ttl <seconds>', 'how long it lives')
+    .addOption(new Option('--ttl <seconds>', 'how long it lives').argParser(seconds))
     .addOption(urlOption())
+    .addHelpText(
+      'after',
+      examples(
+        'ticket-broker ticket --token "$TOKEN"',
+        'ticket-broker token alice | ticket-broker ticket --room lobby tech --ttl 10',
+      ),
+    )
     .action(async ({ url, token, room, ttl }: TicketOptions) => {
-      const bearer = token ?? (await readSecret('Token: '));
+      const authorization = bearer((token ?? (await readSecret('Token: '))).trim(), 'token');
       const { ticket } = await callBroker<{ ticket: string }>(url, '/tickets', {
         method: 'POST',
-        headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ ...(room && { rooms: room }), ...(ttl && { ttl: Number(ttl) }) }),
+        headers: { authorization, 'content-type': 'application/json' },
+        body: JSON.stringify({ ...(room && { rooms: room }), ...(ttl !== undefined && { ttl }) }),
       });
       console.log(ticket);
     });
+}
+
+function seconds(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It is a whole number of seconds.');
 }

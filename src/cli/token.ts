@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { callBroker, urlOption } from './broker.ts';
+import { examples } from './help.ts';
 import { readSecret } from './input.ts';
 
 export function tokenCommand(): Command {
@@ -7,6 +8,13 @@ export function tokenCommand(): Command {
     .description('log in to a running broker and print a token; the password is read from standard input')
     .argument('<username>')
     .addOption(urlOption())
+    .addHelpText(
+      'after',
+      examples(
+        'TOKEN=$(ticket-broker token alice)',
+        'pass broker/alice | ticket-broker token alice --url https://broker.example',
+      ),
+    )
     .action(async (username: string, { url }: { url: string }) => {
       const password = await readSecret(`Password of ${username}: `);
       const { token } = await callBroker<{ token: string }>(url, '/api/login', {

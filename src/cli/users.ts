@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { hashPassword } from '../credentials/passwords.ts';
 import { listUsers, removeUser, setUser } from '../credentials/users-edit.ts';
+import { examples } from './help.ts';
 import { readSecret } from './input.ts';
 
 interface UsersOptions {
@@ -10,6 +11,14 @@ interface UsersOptions {
 export function usersCommand(): Command {
   return new Command('users')
     .description('edit the USERS_FILE; running brokers notice')
+    .addHelpText(
+      'after',
+      examples(
+        'ticket-broker users add alice --file users',
+        'pass broker/alice | ticket-broker users add alice --password-stdin --file users',
+        'ticket-broker users remove alice --file users',
+      ),
+    )
     .addCommand(
       new Command('add')
         .description('add a user, or give one a new password')

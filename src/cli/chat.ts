@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createTicketSocket, type Token } from '../client/client.ts';
+import { allowance } from '../sessions/allowance.ts';
+import { historyIn, readable, spoken } from './chat-lines.ts';
+import type { Lines } from './lines.ts';
+import { jsonLine } from './printable.ts';
+import { type Screen, screen } from './screen.ts';
+
+export interface ChatOptions {
+  /** Of the WebSocket. */
+  url: URL;
+  token: Token;
+  /** Joined, for its history and its members; undefined: only heard. */
+  room: string | undefined;
+  /** Print messages as they come. */
+  json: boolean;
+  /** What is to be said. */
+  lines: Lines;
+  /** Milliseconds to go on listening after the end of standard input. */
+  lingerMs: number;
+}
+
+/** Lines a second that are sent of what is piped in: a server's own limit is 20, and what is over it is lost. */
+const pipedPerSecond = 15;
+/** Messages that are remembered, so that the history of a room that is joined again shows only what was missed. */
+const remembered = 2000;
+
+/**
+ * An interactive client: what is typed is said in the room, what is said there is printed. It comes back with a fresh ticket
+ * whenever its connection is lost. Settles when standard input has ended.
+ *
+ * @throws Error when there is no use in trying any more
+ */
+export async function chat(options: ChatOptions): Promise<void> {
+  const { url, token, room, json, lines, lingerMs } = options;
+  const out = screen(lines.editor);
+  const socket = createTicketSocket({ url, token });
+  const { promise: over, resolve, reject } = Promise.withResolvers<void>();
+  const connected = new Promise<void>((begun) => socket.on('welcome', () => begun()));
+
+  socket.on('welcome', ({ username }) => {
+    out.note(`connected to ${url.host} as ${username}`);
+    if (room !== undefined) socket.send({ type: 'join', room });
+  });
+  socket.on('status', (status) => {
+    if (status.status === 'waiting') {
+      out.note(`not connected (${status.why}): trying again in ${(status.waitMs / 1000).toFixed(1)} s`);
+    }
+  });
+  socket.on('closed', ({ reason, why, unsent }) => {
+    if (unsent.length > 0) out.note(`not sent: ${unsent.length} lines`);
+    if (reason === 'disconnected') resolve();
+    else reject(new Error(`closed: ${reason} (${why})`));
+  });
+  const show = json ? (message: unknown) => out.print(jsonLine(message)) : shower(out, room);
+  socket.on('message', show);
+
+  const listen = async () => {
+    if (lines.editor) {
+      for await (const line of lines) say(line);
+      return;
+    }
+    await connected;
+    const pace = allowance(pipedPerSecond, Date.now);
+    for await (const line of lines) {
+      await sleep(pace.take());
+      say(line);
+    }
+    await sleep(lingerMs);
+  };
+  const say = (line: string) => {
+    if (line.trim() === '') return;
+    try {
+      // What is said comes back, as everybody sees it.
+      if (socket.status.status === 'connected') out.takeBack();
+      if (!socket.send(spoken(line, room))) out.note('not sent: too much is waiting for the connection');
+    } catch (error) {
+      out.note(`not sent: ${(error as Error).message}`);
+    }
+  };
+
+  try {
+    await Promise.race([over, listen()]);
+  } finally {
+    socket.close();
+  }
+}
+
+function shower(out: Screen, room: string | undefined): (message: unknown) => void {
+  const seen = new Set<unknown>();
+  const isNew = ({ requestId }: { requestId?: unknown }) => {
+    if (requestId === undefined) return true;
+    const known = seen.has(requestId);
+    seen.add(requestId);
+    for (const oldest of seen) {
+      if (seen.size <= remembered) break;
+      seen.delete(oldest);
+    }
+    return !known;
+  };
+  return (message) => {
+    const history = historyIn(message).filter(isNew);
+    const shown = [message, ...history].flatMap((said) => readable(said, room));
+    if (isNew((message ?? {}) as object)) for (const line of shown) out.print(line);
+  };
+}

@@ -1,0 +1,34 @@
+import type { Token } from '../client/client.ts';
+import { callBroker, Refused } from './broker.ts';
+
+/**
+ * Logs in. The token that it comes to is renewed, with the refresh token of the login, whenever another one is asked for.
+ *
+ * @throws Error saying what the broker said
+ */
+export async function logIn(url: string, username: string, password: string): Promise<Token> {
+  const login = await callBroker<{ token: string; refresh_token: string }>(url, '/api/login', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username, password }),
+  });
+  let { token, refresh_token } = login;
+
+  return async (occasion) => {
+    if (occasion === 'connect') return token;
+    try {
+      const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token });
+      const renewed = await callBroker<{ access_token: string; refresh_token: string }>(url, '/token', {
+        method: 'POST',
+        body,
+      });
+      token = renewed.access_token;
+      refresh_token = renewed.refresh_token;
+      return token;
+    } catch (error) {
+      // Anything but a refusal may be better the next time.
+      if (error instanceof Refused && error.status === 401) return undefined;
+      throw error;
+    }
+  };
+}

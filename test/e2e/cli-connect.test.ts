@@ -1,0 +1,180 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
+import { type ChatSocket, openChat } from '../support/chat-socket.ts';
+import { type Running, runCommand, startCommand } from '../support/e2e-cli.ts';
+import { until } from '../support/e2e-until.ts';
+import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+
+let broker: BrokerProcess;
+beforeAll(async () => {
+  const SERVICE_KEYS_FILE = serviceKeysFile({ backend: 'tickets:mint', ops: 'revoke' });
+  broker = await startBroker({ ...sharedStore(inject('redisUrl')), SERVICE_KEYS_FILE });
+});
+afterAll(async () => {
+  await broker?.stop();
+});
+
+/** A socket of somebody else's. */
+const other = async (sub: string): Promise<ChatSocket> => {
+  const answer = await fetch(`${broker.url}/tickets`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${keyOf('backend')}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ sub, username: sub }),
+  });
+  return openChat(((await answer.json()) as { url: string }).url);
+};
+const withToken = async () => ({ TICKET_BROKER_TOKEN: await broker.token() });
+const at = () => ['--url', broker.url];
+const shown = (client: Running, text: string) =>
+  until(() => client.stdout().includes(text), `it prints ${text}`);
+let rooms = 0;
+const aRoom = () => `cli ${++rooms}`;
+
+const line = '{"type":"test","payload":{"message":"Hello"}}';
+
+describe('piped', () => {
+  test("seed 001's line is sent, comes back stamped, and it ends a moment later", async () => {
+    const hearer = await other('bob');
+    const args = ['connect', '--token', await broker.token(), ...at()];
+    const ran = await runCommand(args, { stdin: `${line}\n` });
+    expect(ran.code).toBe(0);
+    expect(ran.stdout).toMatch(/^\[\d\d:\d\d:\d\d\] alice in lobby \(test\): \{"message":"Hello"\}\n$/);
+    expect(await hearer.next('test')).toMatchObject({ user: 'alice', payload: { message: 'Hello' } });
+    hearer.socket.close();
+
+    const json = await runCommand(['connect', '--json', ...at()], { stdin: line, env: await withToken() });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      type: 'test',
+      user: 'alice',
+      room: 'lobby',
+      timestamp: expect.any(Number),
+      requestId: expect.any(String),
+    });
+    expect(json.stdout + json.stderr).not.toContain('wst_');
+  });
+
+  test('text is said in the room, more lines than the server takes at once, in order', async () => {
+    const [room, texts] = [aRoom(), Array.from({ length: 60 }, (_, index) => `line ${index}`)];
+    const args = ['connect', '--room', room, ...at()];
+    const ran = await runCommand(args, { stdin: texts.join('\n'), env: await withToken() });
+    expect(ran.code).toBe(0);
+    const said = ran.stdout.split('\n').filter((text) => text.includes('] alice: '));
+    expect(said.map((text) => text.replace(/^.*\] alice: /, ''))).toEqual(texts);
+  });
+
+  test('a login takes the password from the first line', async () => {
+    const piped = { stdin: `${password}\nhi\n` };
+    const ran = await runCommand(['connect', '--login', 'alice', '--room', aRoom(), ...at()], piped);
+    expect(ran.stdout).toContain('] alice: hi\n');
+    expect(ran.stdout + ran.stderr).not.toContain(password);
+    const wrong = await runCommand(['connect', '--login', 'alice', ...at()], { stdin: 'wrong' });
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('401 invalid_credentials') });
+  });
+
+  test('a line that is no JSON is not sent, and does not end the connection', async () => {
+    const args = ['connect', '--room', aRoom(), ...at()];
+    const ran = await runCommand(args, { stdin: '{oops\nfine\n', env: await withToken() });
+    expect(ran.stderr).toContain('not sent: a line that begins with { has to be JSON');
+    expect(ran.stdout).toContain('] alice: fine\n');
+  });
+});
+
+describe('staying', () => {
+  test('shows who is there, what was said before, and what others say, without their escape sequences', async () => {
+    const room = aRoom();
+    const bob = await other('bob');
+    bob.say({ type: 'join', room });
+    await bob.next('joined');
+    bob.say({ type: 'message', room, payload: { text: 'earlier' } });
+    await bob.next('message');
+
+    const client = startCommand(['connect', '--room', room, ...at()], { env: await withToken() });
+    await shown(client, `-- joined ${room}: `);
+    expect(client.stdout()).toMatch(/-- joined .*: (alice, bob|bob, alice)\n\[.*\] bob: earlier\n/);
+    bob.say({ type: 'message', room, payload: { text: 'red \u001b[31m\u009b31m\u202e' } });
+    await shown(client, 'bob: red \ufffd[31m\ufffd31m\ufffd\n');
+    bob.socket.close();
+    await shown(client, '-- bob has left\n');
+    client.process.stdin.end();
+    expect(await client.ended()).toMatchObject({ code: 0 });
+  });
+
+  test('comes back with a fresh ticket, and shows what was said meanwhile, once', async () => {
+    const room = aRoom();
+    const proxy = await startTcpProxy(broker.port);
+    const args = ['connect', '--room', room, '--url', `http://127.0.0.1:${proxy.port}`];
+    const client = startCommand(args, { env: await withToken() });
+    await shown(client, '-- joined');
+    client.process.stdin.write('before\n');
+    await shown(client, 'alice: before');
+
+    const bob = await other('bob');
+    bob.say({ type: 'join', room });
+    await bob.next('joined');
+    proxy.cut();
+    await until(() => client.stderr().includes('not connected'), 'it notices');
+    bob.say({ type: 'message', room, payload: { text: 'meanwhile' } });
+    client.process.stdin.write('queued\n');
+    await shown(client, 'alice: queued');
+    expect(client.stdout().match(/bob: meanwhile/g)).toHaveLength(1);
+    expect(client.stdout().match(/alice: before/g)).toHaveLength(1);
+    client.process.stdin.end();
+    expect((await client.ended()).code).toBe(0);
+
+    const tickets = broker
+      .decisions()
+      .filter(({ decision, granted, sub }) => decision === 'redeem' && granted && sub === 'alice')
+      .slice(-2)
+      .map(({ ticket_id }) => ticket_id);
+    expect(new Set(tickets).size).toBe(2);
+    bob.socket.close();
+    await proxy.close();
+  });
+
+  test('ends when it is revoked, and says so', async () => {
+    const room = aRoom();
+    const login = await runCommand(['token', 'alice', ...at()], { stdin: password });
+    const client = startCommand(['connect', '--room', room, ...at()], {
+      env: { TICKET_BROKER_TOKEN: login.stdout.trim() },
+    });
+    await shown(client, '-- joined');
+    const revoked = await runCommand(['revoke', '--sub', 'alice', ...at()], { stdin: keyOf('ops') });
+    expect(revoked.stdout).toBe('revoked: 1 session\n');
+    expect(await client.ended()).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('closed: revoked'),
+    });
+  });
+});
+
+test('at a terminal, what is typed is said in the lobby, and Ctrl-D ends it', async () => {
+  const client = startCommand(['connect', '--login', 'alice', ...at()], { terminal: true });
+  await shown(client, 'Password of alice: ');
+  client.process.stdin.write(`${password}\r`);
+  await shown(client, '-- joined lobby: alice');
+  client.process.stdin.write('hello there\r');
+  await shown(client, '] alice: hello there\r\n');
+  client.process.stdin.write('\u0004');
+  const { code, stdout } = await client.ended();
+  expect(code).toBe(0);
+  expect(stdout).not.toContain(password);
+  expect(stdout).not.toContain('wst_');
+});
+
+test.each([
+  [['wst_x', '--token', 'y'], 2, 'a ticket opens one socket'],
+  [['--login', 'alice', '--token', 'y'], 2, '--login'],
+  [['--wait', 'long', '--token', 'y'], 2, '--wait'],
+  [['--token', 'not.a.token'], 1, 'closed: unauthorized (no ticket: 401 invalid_token)'],
+  [['--token', 'two words'], 1, 'the token holds characters that none has'],
+])('with %j exits with %i and says why', async (args, code, text) => {
+  const ran = await runCommand(['connect', ...args, ...at()]);
+  expect(ran).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(text) });
+});
+
+test('help has examples', async () => {
+  for (const command of ['connect', 'ticket', 'token', 'users', 'serve']) {
+    expect((await runCommand([command, '--help'])).stdout).toContain('Examples:\n  ');
+  }
+});
