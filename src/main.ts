@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { connectCommand } from './cli/connect.ts';
+import { doctorCommand } from './cli/doctor.ts';
 import { keysCommand } from './cli/keys.ts';
 import { revokeCommand } from './cli/revoke.ts';
 import { serveCommand } from './cli/serve.ts';
@@ -19,7 +20,8 @@ const program = new Command('ticket-broker')
   .addCommand(ticketCommand())
   .addCommand(connectCommand())
   .addCommand(revokeCommand())
-  .addCommand(sessionsCommand());
+  .addCommand(sessionsCommand())
+  .addCommand(doctorCommand());
 
 /** What commander does not hand down to commands that are added. */
 function alike(command: Command): void {

@@ -12,7 +12,12 @@ import { WebSocket } from 'ws';
 export function talk(url: URL, ticket: string): Promise<void> {
   const socket = new WebSocket(url, ['ticket-broker', `ticket.${ticket}`], { handshakeTimeout: 10_000 });
   return new Promise((resolve, reject) => {
-    socket.on('unexpected-response', (_request, response) => refusal(response).then(reject, reject));
+    socket.on('unexpected-response', (request, response) => {
+      // A proxy keeps the connection for another request, and us waiting.
+      void refusal(response)
+        .then(reject)
+        .finally(() => request.socket?.destroy());
+    });
     socket.on('error', () => reject(new Error(`${url.origin} (--url) cannot be reached`)));
     socket.on('message', (data) => console.log(String(data)));
     socket.on('close', (code, reason) => {

@@ -4,10 +4,10 @@ import { bearer } from './broker.ts';
 import { readSecret } from './input.ts';
 
 /** Where the service key is. There is no option for the key itself: everybody on the machine could read it. */
-export function keyFileOption(): Option {
+export function keyFileOption(otherwise = ', else read from standard input'): Option {
   return new Option(
     '--key-file <path>',
-    'holds the service key; else it is TICKET_BROKER_KEY, else read from standard input',
+    `holds the service key, - is standard input; else it is TICKET_BROKER_KEY${otherwise}`,
   );
 }
 
@@ -21,6 +21,7 @@ export async function serviceKey(path: string | undefined): Promise<string> {
 export async function givenKey(path: string | undefined): Promise<string | undefined> {
   const { TICKET_BROKER_KEY } = process.env;
   if (path === undefined) return TICKET_BROKER_KEY?.trim() || undefined;
+  if (path === '-') return (await readSecret('Service key: ')).trim();
   try {
     return (await readFile(path, 'utf8')).trim();
   } catch (error) {

@@ -41,24 +41,50 @@ function refuses(code: string): string {
   return `Redis refuses our commands (${code}).`;
 }
 
-/** Reads the text of `INFO`. */
+/** Something in which a Redis is not what we need. */
+export interface Unfit {
+  in: 'version' | 'role' | 'eviction';
+  wrong: string;
+  remedy: string;
+}
+
+/** The first thing that the text of `INFO` tells to be wrong, in one sentence. */
 export function faultIn(info: string): string | undefined {
-  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+  const [first] = unfitIn(info);
+  return first && `${first.wrong}: ${first.remedy}.`;
+}
+
+/** All that the text of `INFO` tells to be wrong. */
+export function unfitIn(info: string): Unfit[] {
+  const field = (name: string) => infoField(info, name);
+  const unfit: Unfit[] = [];
 
   const valkey = field('valkey_version');
   const version = valkey ?? field('redis_version') ?? '0';
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (!valkey && (major < 6 || (major === 6 && minor < 2))) {
-    return `Redis ${version} is too old: 6.2 is needed, for GETDEL.`;
+    const wrong = `Redis ${version} is too old`;
+    unfit.push({ in: 'version', wrong, remedy: '6.2 is needed, for GETDEL' });
   }
-  if (field('role') !== 'master')
-    return 'This Redis is a read-only replica: give the address of its primary.';
-
+  if (field('role') !== 'master') {
+    const wrong = 'This Redis is a read-only replica';
+    unfit.push({ in: 'role', wrong, remedy: 'give the address of its primary' });
+  }
   const policy = field('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
-    return `Redis may evict keys (maxmemory-policy ${policy}): set noeviction, or tickets and counters may vanish early.`;
+    const wrong = `Redis may evict keys (maxmemory-policy ${policy})`;
+    unfit.push({
+      in: 'eviction',
+      wrong,
+      remedy: 'set noeviction, or tickets and counters may vanish early',
+    });
   }
-  return undefined;
+  return unfit;
+}
+
+/** A line of `INFO`. */
+export function infoField(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
 }
 
 /** One ticket through everything that is done to tickets, so that each command has been allowed once. */

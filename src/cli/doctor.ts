@@ -1,0 +1,139 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { examine } from '../doctor/examine.ts';
+import { type Finding, type Severity, severities } from '../doctor/finding.ts';
+import type { Credential } from '../doctor/probe-ticket.ts';
+import { bearer, brokerUrl } from './broker.ts';
+import { examples } from './help.ts';
+import { printable } from './printable.ts';
+import { progress } from './progress.ts';
+import { givenKey, keyFileOption } from './service-key.ts';
+import { tokenOption } from './token-option.ts';
+
+interface DoctorOptions {
+  url?: string;
+  node: string[];
+  path?: string;
+  ca?: string;
+  keyFile?: string;
+  token?: string;
+  proxyLog?: string;
+  json?: boolean;
+  verbose?: boolean;
+}
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('check a running deployment: what is wrong with it, and what to do')
+    .option('--url <url>', 'where its visitors come in: https://broker.example', brokerUrl)
+    .option('--node <url...>', 'a node to be asked directly; at every address that its name has', urls, [])
+    .option('--path <path>', 'of the WebSocket at --url; default: WS_PATH, else /ws')
+    .option('--ca <file>', 'PEM of the authority that signed the certificate at --url')
+    .addOption(keyFileOption('; with tickets:mint, revoke and sessions:read it sees most').conflicts('token'))
+    .addOption(tokenOption(', to mint with instead'))
+    .option('--proxy-log <file>', 'what the proxy logs: no ticket may be in there')
+    .option('--verbose', 'print also what is well, and what could not be looked at')
+    .option('--json', 'print one JSON object: {ok, counts, findings}')
+    .addHelpText(
+      'after',
+      `
+The environment is that of serve: run it where a node runs. Without REDIS_URL, only what is given is looked at.
+It opens a few sockets and gets some of them refused, and revokes a session that nobody has: nobody else notices.
+${examples(
+  'ticket-broker doctor --url https://broker.example --key-file ops.key',
+  'ticket-broker doctor --url https://broker.example --proxy-log /var/log/nginx/access.log --json | jq .findings',
+  'docker-compose exec http ticket-broker doctor --node http://http:8080 http://ws:8080',
+)}
+Exit status: 0 nothing worse than warnings, 1 faults, 2 nothing could be checked.`,
+    )
+    .action(doctor);
+}
+
+async function doctor(options: DoctorOptions, command: Command): Promise<void> {
+  const { url, node, path, ca, proxyLog, json = false, verbose = false } = options;
+  const credential = await credentialOf(options).catch((error: Error) => unable(command, error.message));
+  if (url === undefined && node.length === 0 && proxyLog === undefined && !hasEnvironment(process.env)) {
+    unable(
+      command,
+      'there is nothing to check: give --url, or the environment of `serve` with its REDIS_URL',
+    );
+  }
+
+  let what = '';
+  const findings: Finding[] = [];
+  {
+    using shown = progress(() => what);
+    const examination = examine({
+      env: process.env,
+      url: url === undefined ? undefined : new URL(url),
+      nodes: node.map((one) => new URL(one)),
+      path,
+      ca: ca === undefined ? undefined : pemIn(ca, command),
+      credential,
+      proxyLog,
+      now: Date.now,
+      doing: (next) => {
+        what = next;
+      },
+    });
+    for await (const finding of examination) {
+      findings.push(finding);
+      if (json || (!verbose && ['ok', 'skipped'].includes(finding.severity))) continue;
+      shown.hide();
+      print(finding);
+    }
+  }
+  const counts = Object.fromEntries(
+    severities.map((severity) => [
+      severity,
+      findings.filter((finding) => finding.severity === severity).length,
+    ]),
+  ) as Record<Severity, number>;
+  if (json) console.log(JSON.stringify({ ok: counts.fault === 0, counts, findings }));
+  else console.log(summary(counts, verbose));
+  if (counts.fault > 0) process.exitCode = 1;
+}
+
+/** Not read from standard input unless asked to: a check that waits for something to be typed is none. */
+async function credentialOf({ keyFile, token }: DoctorOptions): Promise<Credential | undefined> {
+  const key = await givenKey(keyFile);
+  if (key !== undefined) return { kind: 'key', authorization: bearer(key, 'service key') };
+  return token === undefined ? undefined : { kind: 'token', authorization: bearer(token.trim(), 'token') };
+}
+
+function hasEnvironment({
+  REDIS_URL,
+  REDIS_URL_FILE,
+  JWT_SECRET,
+  JWT_SECRET_FILE,
+  TIERS,
+}: NodeJS.ProcessEnv) {
+  return Boolean(REDIS_URL || REDIS_URL_FILE || JWT_SECRET || JWT_SECRET_FILE || TIERS);
+}
+
+function pemIn(path: string, command: Command): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    return unable(command, `--ca cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+function unable(command: Command, why: string): never {
+  return command.error(`error: ${why}`, { exitCode: 2 });
+}
+
+function print({ id, severity, says, todo }: Finding): void {
+  console.log(printable(`${severity.padEnd(8)} ${id.padEnd(18)} ${says}`));
+  if (todo) console.log(printable(`${' '.repeat(28)}${todo}`));
+}
+
+function summary(counts: Record<Severity, number>, verbose: boolean): string {
+  const named = severities.filter((severity) => counts[severity] > 0);
+  const text = named.map((severity) => `${counts[severity]} ${severity}`).join(', ');
+  return counts.skipped > 0 && !verbose ? `${text} (--verbose tells why)` : text;
+}
+
+function urls(text: string, before: string[]): string[] {
+  return [...before, brokerUrl(text)];
+}
