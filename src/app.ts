@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
+import type { Backplane } from './chat/backplane.ts';
+import { createChat } from './chat/chat.ts';
 import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
 import { recordDecisions } from './decisions.ts';
@@ -48,6 +51,8 @@ export interface AppDeps {
   feed: Feed;
   registry: Registry;
   revoke: Revoke;
+  /** The rooms of the chat; undefined: no chat. */
+  backplane?: Backplane | undefined;
   /** The name of this process in the registry. */
   node: string;
   credentials: Credentials;
@@ -63,7 +68,7 @@ export interface AppDeps {
 /** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
 export async function buildApp(deps: AppDeps): Promise<App> {
   const { config, store, feed, registry, revoke, node, credentials, log, metrics, now, randomBytes } = deps;
-  const { collectRoutes = false } = deps;
+  const { collectRoutes = false, backplane } = deps;
   const busy = new WeakSet<object>();
   const app = Fastify({
     loggerInstance: log,
@@ -238,7 +243,15 @@ export async function buildApp(deps: AppDeps): Promise<App> {
         for (const { session_id } of listed) await revoke({ session_id }, 'too many sessions');
       },
     });
-    const sockets = liveSockets({ now, log, metrics, sessions, refresh: gate.refresh });
+    const sockets = liveSockets({
+      now,
+      log,
+      metrics,
+      sessions,
+      refresh: gate.refresh,
+      enter: backplane && createChat({ backplane, now, randomUUID, log }),
+      messageLimit: config.MESSAGE_LIMIT,
+    });
     await gateRoutes(app, {
       decide,
       gate,

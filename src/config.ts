@@ -3,7 +3,7 @@ import { Ajv } from 'ajv';
 import ipaddr from 'ipaddr.js';
 import { type Static, Type } from 'typebox';
 import { privateKeys } from './credentials/signing-keys.ts';
-import type { RedisTls } from './store/connection.ts';
+import type { RedisTls } from './store/redis-client.ts';
 import { parseRedisUrl } from './store/redis-url.ts';
 import { secrets, variables } from './variables.ts';
 import type { Transport } from './ws/gate.ts';

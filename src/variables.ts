@@ -106,6 +106,18 @@ export const variables = {
     1_000_000,
     'live sessions a subject may have, over all nodes: the oldest is closed; 0 = no limit',
   ),
+  CHAT: choice(
+    ['on', 'off'],
+    'on',
+    'the chat behind the gate; off: sockets are only welcomed, refreshed and ended',
+  ),
+  CHAT_HISTORY: seconds(50, 0, 1000, 'messages of a room that are kept for who joins it'),
+  MESSAGE_LIMIT: seconds(
+    20,
+    0,
+    1_000_000,
+    'messages a socket may send in a second, and twice that at once; 0 = no limit',
+  ),
   MAX_CONNECTIONS: seconds(0, 0, 10_000_000, 'sockets this process holds at most; 0 = no limit'),
   HANDSHAKE_TIMEOUT: seconds(5, 1, 300, 'seconds a client has to send its request'),
   WS_ACCEPT: Type.String({

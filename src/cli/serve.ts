@@ -73,9 +73,13 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   if (config.METRICS_PORT !== undefined) {
     started.defer(await serveMetrics(metrics, config.HOST, config.METRICS_PORT));
   }
+  const chat = config.CHAT === 'on' && config.TIERS.has('ws');
+  const backplane = chat ? opened.openBackplane({ history: config.CHAT_HISTORY }) : undefined;
+  if (backplane) started.defer(() => backplane.close());
   const app = await buildApp({
     config,
     ...opened,
+    backplane,
     revoke,
     node,
     credentials,

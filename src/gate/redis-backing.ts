@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
 import type { BindIp } from '../address.ts';
 import { pooledRandomBytes } from '../random.ts';
-import type { RedisTls } from '../store/connection.ts';
 import { openStore } from '../store/open.ts';
+import type { RedisTls } from '../store/redis-client.ts';
 import { presenter } from '../tickets/present.ts';
 import { type Backing, type GateLog, retention } from './backing.ts';
 

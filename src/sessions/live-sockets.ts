@@ -2,7 +2,9 @@ import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { BrokerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import { type Allowance, allowance } from './allowance.ts';
 import { closeCodes } from './close-codes.ts';
+import type { Enter, Message, Stay } from './connection.ts';
 import { drain } from './drain.ts';
 import type { LiveSession, LiveSessions, Peer } from './live-sessions.ts';
 import type { Session } from './session.ts';
@@ -17,6 +19,10 @@ export interface LiveSocketsOptions {
   metrics: Pick<Metrics, 'socketOpened' | 'socketClosed'>;
   sessions: LiveSessions;
   refresh: Refresh;
+  /** What lives behind the gate; undefined: nothing. */
+  enter: Enter | undefined;
+  /** Messages that a socket may send in a second; 0 = no limit. */
+  messageLimit: number;
   /** Milliseconds between pings; a peer that has not answered one by the next is dropped. */
   pingInterval?: number;
 }
@@ -28,9 +34,19 @@ export interface LiveSockets {
   closeAll(timeout: number): Promise<void>;
 }
 
+interface Live {
+  readonly socket: WebSocket;
+  readonly peer: Peer;
+  readonly session: LiveSession;
+  readonly stay: Stay | undefined;
+  readonly messages: Allowance | undefined;
+  /** It has been told that it sends too fast. */
+  told: boolean;
+}
+
 /** The admitted sockets of this process: welcomed, kept alive, refreshed, and closed when their session is over. */
 export function liveSockets(options: LiveSocketsOptions): LiveSockets {
-  const { now, log, metrics, sessions, refresh } = options;
+  const { now, log, metrics, sessions, refresh, enter, messageLimit } = options;
   const live = new Set<WebSocket>();
   const silent = new WeakSet<WebSocket>();
   let closing = false;
@@ -46,14 +62,14 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   }, options.pingInterval ?? 30_000).unref();
 
   /** Moves the deadline on with a fresh ticket of the same subject. */
-  const refreshed = async (socket: WebSocket, held: LiveSession, peer: Peer, ticket: string) => {
+  const refreshed = async ({ socket, peer, session }: Live, ticket: string) => {
     try {
       const fresh = await refresh(ticket, peer);
-      if (fresh.record.sub !== held.session.record.sub) {
+      if (fresh.record.sub !== session.session.record.sub) {
         socket.close(closeCodes.policy, 'another subject');
         return;
       }
-      held.renew(fresh);
+      session.renew(fresh);
       send(socket, { type: 'session.refreshed', expires_in: secondsUntil(fresh.deadline) });
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
@@ -61,7 +77,11 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     }
   };
 
-  const receive = (socket: WebSocket, held: LiveSession, peer: Peer, text: string) => {
+  const receive = (held: Live, text: string) => {
+    const { socket, stay, messages } = held;
+    const wait = messages?.take() ?? 0;
+    if (wait > 0) return tooFast(held, wait);
+    held.told = false;
     let message: unknown;
     try {
       message = JSON.parse(text);
@@ -73,10 +93,9 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
       socket.close(closeCodes.policy, 'a message is an object with a type');
     } else if (message['type'] === 'session.refresh') {
       if (typeof message['ticket'] !== 'string') socket.close(closeCodes.policy, 'ticket is missing');
-      else
-        void refreshed(socket, held, peer, message['ticket']).catch((err) =>
-          log.error({ err }, 'unexpected error'),
-        );
+      else void refreshed(held, message['ticket']).catch((err) => log.error({ err }, 'unexpected error'));
+    } else if (stay) {
+      stay.receive(message as Message);
     } else {
       send(socket, {
         type: 'error',
@@ -84,6 +103,18 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
         error_description: 'Nothing here takes messages of this type.',
       });
     }
+  };
+
+  /** Once, until it has slowed down: whoever does not listen is not answered each time. */
+  const tooFast = (held: Live, retry_after_ms: number) => {
+    if (held.told) return;
+    held.told = true;
+    send(held.socket, {
+      type: 'error',
+      error: 'rate_limited',
+      error_description: 'Too many messages: those above the limit are dropped.',
+      retry_after_ms,
+    });
   };
 
   const secondsUntil = (deadline: number) => Math.floor((deadline - now()) / 1000);
@@ -100,17 +131,33 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
       const { sub, username, rooms, context } = record;
       const expires_in = secondsUntil(session.deadline);
       send(socket, { type: 'welcome', session_id, sub, username, rooms, context, expires_in });
-      const held = sessions.enter(session, peer, {
+      const entered = sessions.enter(session, peer, {
         onExpiring: (left) => send(socket, { type: 'session.expiring', expires_in: Math.round(left / 1000) }),
         onEnd: (code, reason) => socket.close(code, reason),
       });
+      const held: Live = {
+        socket,
+        peer,
+        session: entered,
+        stay: enter?.({
+          get session() {
+            return entered.session;
+          },
+          peer,
+          send: (text) => sendText(socket, text),
+          close: (code, reason) => socket.close(code, reason),
+        }),
+        messages: messageLimit > 0 ? allowance(messageLimit, now) : undefined,
+        told: false,
+      };
       socket.on('pong', () => silent.delete(socket));
-      socket.on('message', (data) => receive(socket, held, peer, String(data)));
+      socket.on('message', (data) => receive(held, String(data)));
       socket.on('close', (code) => {
-        held.leave();
+        entered.leave();
+        held.stay?.leave();
         live.delete(socket);
         metrics.socketClosed(code);
-        const { ticket_id } = held.session;
+        const { ticket_id } = entered.session;
         log.info({ session_id, ticket_id, sub, code }, 'socket closed');
       });
     },
@@ -132,6 +179,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
 const unreadLimit = 1024 * 1024;
 
 function send(socket: WebSocket, message: object): void {
+  sendText(socket, JSON.stringify(message));
+}
+
+function sendText(socket: WebSocket, text: string): void {
   if (socket.bufferedAmount > unreadLimit) socket.terminate();
-  else socket.send(JSON.stringify(message));
+  else socket.send(text);
 }

@@ -1,45 +1,15 @@
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { Cluster, Redis, type RedisOptions, SentinelConnector } from 'ioredis';
 import type { BrokerError } from '../errors.ts';
 import { reasonOf, replied, translated } from './driver-errors.ts';
-import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 import {
-  beginFamilyScript,
-  countedScript,
-  countScript,
-  enlistScript,
-  leaseScript,
-  mintScript,
-  publishScript,
-  pulseScript,
-  redeemScript,
-  restoreScript,
-  revokeScript,
-  roomsScript,
-  rotateFamilyScript,
-} from './scripts.ts';
-
-const scripts = {
-  mint: mintScript,
-  redeem: redeemScript,
-  revoke: revokeScript,
-  count: countScript,
-  counted: countedScript,
-  rooms: roomsScript,
-  publish: publishScript,
-  pulse: pulseScript,
-  restore: restoreScript,
-  lease: leaseScript,
-  enlist: enlistScript,
-  beginFamily: beginFamilyScript,
-  rotateFamily: rotateFamilyScript,
-};
-
-export type ScriptName = keyof typeof scripts;
-
-/** PEM texts, for `rediss`. */
-export type RedisTls = Pick<TlsOptions, 'ca' | 'cert' | 'key'>;
-
+  commandName,
+  isCluster,
+  openClient,
+  type Redis,
+  type RedisTls,
+  reconnectDelay,
+  type ScriptName,
+} from './redis-client.ts';
+import { parseRedisUrl } from './redis-url.ts';
 /** An entry's id, and its only field's value. */
 export type StreamEntry = [id: string, value: string];
 
@@ -79,14 +49,10 @@ export interface ConnectOptions {
   onState?: (state: 'connected' | 'disconnected', reason?: string) => void;
 }
 
-/**
- * The only place that knows ioredis. Nothing is queued while there is no connection and nothing is ever sent twice: a
- * redemption that was repeated behind our back would find its own tombstone, and a mint would outlive its tenure.
- */
+/** Scripts and commands, on one connection that comes back by itself, with every error of the driver translated. */
 export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): RedisConnection {
   const address = parseRedisUrl(url);
-  const client =
-    address.mode === 'cluster' ? cluster(address, tls, commandTimeout) : single(address, tls, commandTimeout);
+  const client = openClient({ address, tls, commandTimeout });
 
   let closed = false;
   let state: string | undefined;
@@ -96,15 +62,14 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
   };
   client.on('ready', async () => {
     // A cluster's nodes are connected to one by one, and until then refuse all calls but the first.
-    if (client instanceof Cluster)
-      await Promise.allSettled(client.nodes('master').map((node) => node.info()));
+    if (isCluster(client)) await Promise.allSettled(client.nodes('master').map((node) => node.info()));
     if (client.status === 'ready') tell('connected');
   });
   client.on('close', () => tell('disconnected'));
   client.on('error', (error) => {
     tell('disconnected', reasonOf(error));
     // ioredis would go on in database 0, where nobody looks for our tickets.
-    if (error.command?.name === 'select' && client instanceof Redis) client.disconnect(true);
+    if (error.command?.name === 'select' && !isCluster(client)) client.disconnect(true);
   });
   client.on('+node', (node: Redis) => {
     if (!node.options.readOnly) node.connect().catch(() => {});
@@ -122,7 +87,7 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
   });
 
   const relocate = () => {
-    if (client instanceof Cluster) client.refreshSlotsCache();
+    if (isCluster(client)) client.refreshSlotsCache();
     else if (client.status === 'ready') client.disconnect(true);
   };
   const attempt = <T>(call: () => Promise<T>) =>
@@ -168,11 +133,11 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
       });
     },
     info() {
-      const nodes = client instanceof Cluster ? client.nodes('master') : [client];
+      const nodes = isCluster(client) ? client.nodes('master') : [client];
       return attempt(() => Promise.all(nodes.map((node) => node.info())));
     },
     async ask() {
-      if (client instanceof Cluster) {
+      if (isCluster(client)) {
         await attempt(() => Promise.all(client.nodes('master').map((node) => node.asking())));
       }
     },
@@ -184,94 +149,7 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
   };
 }
 
-// `Redis`'s constructor does not accept its own options' `replyMapping` under exactOptionalPropertyTypes.
-type SingleOptions = Omit<RedisOptions, 'replyMapping'>;
-
-function single(address: RedisAddress, tls: RedisTls | undefined, commandTimeout: number): Redis {
-  const { mode, nodes, name, db } = address;
-  const where: SingleOptions =
-    mode === 'sentinel'
-      ? {
-          Connector: QuietSentinelConnector,
-          sentinels: [...nodes],
-          name,
-          failoverDetector: true,
-          ...(address.sentinelUsername !== undefined && { sentinelUsername: address.sentinelUsername }),
-          ...(address.sentinelPassword !== undefined && { sentinelPassword: address.sentinelPassword }),
-          sentinelCommandTimeout: commandTimeout,
-          sentinelRetryStrategy: reconnectDelay,
-          sentinelReconnectStrategy: reconnectDelay,
-          enableTLSForSentinelMode: address.tls,
-        }
-      : nodes[0];
-  const options: SingleOptions = {
-    ...where,
-    ...nodeOptions(address, tls, commandTimeout),
-    db,
-    scripts: scriptCommands(),
-    enableOfflineQueue: false,
-    retryStrategy: reconnectDelay,
-  };
-  return new Redis(options);
-}
-
-/** ioredis prints what goes wrong on connections that nobody listens to, such as its own to the sentinels. */
-class QuietSentinelConnector extends SentinelConnector {
-  constructor(options: unknown) {
-    super(options as ConstructorParameters<typeof SentinelConnector>[0]);
-    const connectTo = Reflect.get(this, 'connectToSentinel') as (...args: unknown[]) => Redis;
-    const quietly = (...args: unknown[]) => connectTo.apply(this, args).on('error', () => {});
-    Reflect.set(this, 'connectToSentinel', quietly);
-  }
-}
-
-function cluster(address: RedisAddress, tls: RedisTls | undefined, commandTimeout: number): Cluster {
-  return new Cluster([...address.nodes], {
-    redisOptions: nodeOptions(address, tls, commandTimeout),
-    scripts: scriptCommands(),
-    enableOfflineQueue: false,
-    // With a delay of 0 ioredis does not send a command again after the connection closed under it.
-    retryDelayOnFailover: 0,
-    retryDelayOnClusterDown: 0,
-    clusterRetryStrategy: reconnectDelay,
-    // A primary that hangs redirects nobody: who serves its slots now has to be asked for.
-    slotsRefreshInterval: 1000,
-    slotsRefreshTimeout: commandTimeout,
-  });
-}
-
-function nodeOptions(
-  { mode, tls, username, password }: RedisAddress,
-  files: RedisTls = {},
-  commandTimeout: number,
-) {
-  return {
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    ...(tls && { tls: files, sentinelTLS: files }),
-    commandTimeout,
-    connectTimeout: commandTimeout,
-    // A connection on which nothing comes back is dropped, so that the next attempt finds the primary of then.
-    socketTimeout: commandTimeout,
-    maxRetriesPerRequest: 0,
-    // It prints where INFO is refused; a server that is still loading says so itself.
-    enableReadyCheck: mode === 'sentinel',
-    disableClientInfo: true,
-    autoResendUnfulfilledCommands: false,
-    connectionName: 'ticket-broker',
-  } satisfies RedisOptions;
-}
-
-const reconnectDelay = (attempt: number) => Math.min(attempt * 50, 250);
-
-const commandName = (script: string) => `wst_${script}`;
-
 /** A script's keys as EVAL wants them. */
 function counted(keys: string | readonly string[]): (string | number)[] {
   return typeof keys === 'string' ? [1, keys] : [keys.length, ...keys];
-}
-
-function scriptCommands() {
-  const entries = Object.entries(scripts).map(([name, lua]) => [commandName(name), { lua }]);
-  return Object.fromEntries(entries);
 }

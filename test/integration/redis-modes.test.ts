@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connect, type RedisTls } from '../../src/store/connection.ts';
+import { connect } from '../../src/store/connection.ts';
 import { redisStore } from '../../src/store/redis.ts';
+import type { RedisTls } from '../../src/store/redis-client.ts';
 import type { Store } from '../../src/store/store.ts';
 import { mint } from '../../src/tickets/mint.ts';
 import { newTicket, ticketId } from '../../src/tickets/ticket.ts';

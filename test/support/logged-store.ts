@@ -1,6 +1,6 @@
 import { createLogger } from '../../src/logger.ts';
-import type { RedisTls } from '../../src/store/connection.ts';
 import { openStore } from '../../src/store/open.ts';
+import type { RedisTls } from '../../src/store/redis-client.ts';
 import type { Store } from '../../src/store/store.ts';
 import { until } from './redis-topologies.ts';
 

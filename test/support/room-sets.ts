@@ -1,4 +1,5 @@
-import { connect, type RedisTls } from '../../src/store/connection.ts';
+import { connect } from '../../src/store/connection.ts';
+import type { RedisTls } from '../../src/store/redis-client.ts';
 
 /** Adds rooms to those that a subject may enter. */
 export type AllowRooms = (sub: string, rooms: readonly string[]) => Promise<void>;
