@@ -196,7 +196,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     if (credentials.testToken) {
       const { testToken } = credentials;
       testTokenRoute(app, { testToken, decide, loginLimit: config.LOGIN_LIMIT, now });
-      const keptIn = config.REDIS_URL ? 'Redis' : 'memory';
+      const keptIn = config.REDIS_URL ? 'Redis' : 'Memory';
       await demoRoutes(app, { store, registry, keptIn, socketUrl, mintLimit: config.MINT_LIMIT });
     }
     if (!collectRoutes) await documentRoutes(app);

@@ -8,7 +8,6 @@ import { openSocket } from './socket.js';
 
 /**
  * @typedef {object} PaneEvents
- * @property {() => void} onChange it has opened or closed, or learnt where it is
  * @property {(message: Message) => void} onMessage somebody said something in the room
  * @property {(code: number, reason: string) => void} onEnd the broker, or the network, has closed it
  */
@@ -19,12 +18,10 @@ const historyShown = 5;
 export class Pane {
   /**
    * @param {HTMLElement} root
-   * @param {string} name
    * @param {string} room
    * @param {PaneEvents} events
    */
-  constructor(root, name, room, events) {
-    this.name = name;
+  constructor(root, room, events) {
     this.room = room;
     this.events = events;
     this.toggle = one(root, '.toggle', HTMLButtonElement);
@@ -54,9 +51,10 @@ export class Pane {
     this.messages.replaceChildren();
     this.show('connecting');
     try {
-      const { socket, session_id } = await openSocket(minted, this.room);
+      const { socket, session_id, username } = await openSocket(minted, this.room);
       this.socket = socket;
       this.sessionId = session_id;
+      this.username = username;
       socket.addEventListener('message', ({ data }) => this.hear(JSON.parse(data)));
       socket.addEventListener('close', ({ code, reason }) => this.ended(socket, code, reason));
       this.show('open');
@@ -84,8 +82,12 @@ export class Pane {
     });
   }
 
-  /** @param {string | undefined} node the process that holds the socket, where it is known */
-  isAt(node) {
+  /**
+   * @param {string} sessionId
+   * @param {string | undefined} node the process that holds it, where that is known
+   */
+  isAt(sessionId, node) {
+    if (!this.isOpen || sessionId !== this.sessionId) return;
     this.node = node;
     this.show('open');
   }
@@ -97,15 +99,16 @@ export class Pane {
 
   /** @param {Message} message */
   hear(message) {
-    const { type, room, error } = message;
+    const { type, error } = message;
     if (type === 'joined') {
       const said = message['history']
         .filter((/** @type {Message} */ { payload }) => payload?.text)
         .slice(-historyShown);
       for (const earlier of said) this.showMessage(earlier, 'earlier');
-      this.note(`In the room ${room}: ${message['members'].join(', ')}.`);
-    } else if (type === 'presence') this.note(`${message['user']} has ${message['status']}.`);
-    else if (error === 'unknown_type') {
+      this.note(`Joined. In the room: ${message['members'].join(', ')}.`);
+    } else if (type === 'presence') {
+      if (message['user'] !== this.username) this.note(`${message['user']} has ${message['status']}.`);
+    } else if (error === 'unknown_type') {
       this.note('This node runs no chat: its sockets open and close, but nobody hears what is said.');
     } else if (type === 'error') this.note(`${error}: ${message['error_description']}`);
     else if (message['payload']?.text) {
@@ -135,13 +138,15 @@ export class Pane {
   show(state, closeCode) {
     this.stateShown.textContent = closeCode ? `closed · ${closeCode}` : state;
     this.stateShown.dataset['state'] = state;
-    this.toggle.textContent = state === 'open' ? 'Disconnect' : 'Connect with a fresh ticket';
+    this.toggle.textContent = state === 'open' ? 'Disconnect' : 'Connect with a new ticket';
     setReady(one(this.form, 'button', HTMLButtonElement), state === 'open');
-    const facts = state === 'open' ? { node: this.node ?? '…', session: this.sessionId ?? '' } : {};
+    const facts =
+      state === 'open'
+        ? { node: this.node ?? '…', session: this.sessionId ?? '' }
+        : { node: '–', session: '–' };
     this.facts.replaceChildren(
       ...Object.entries(facts).map(([name, value]) => make('div', make('dt', name), make('dd', code(value)))),
     );
-    this.events.onChange();
   }
 
   /**
@@ -149,7 +154,7 @@ export class Pane {
    * @param {string} [className]
    */
   showMessage({ user, payload, timestamp }, className = 'said') {
-    const time = new Date(timestamp * 1000).toLocaleTimeString([], { timeStyle: 'medium' });
+    const time = new Date(timestamp * 1000).toLocaleTimeString([], { timeStyle: 'short' });
     const who = make('b', payload.from ? `${user}, ${payload.from}` : `${user}`);
     const line = make('p', who, ` ${payload.text} `, make('small', time));
     line.className = className;

@@ -23,7 +23,7 @@ const patience = 10_000;
  *
  * @param {Minted} minted
  * @param {string} room
- * @returns {Promise<{ socket: WebSocket, session_id: string }>}
+ * @returns {Promise<{ socket: WebSocket, session_id: string, username: string }>}
  * @throws {Closed} when it is refused
  */
 export function openSocket({ ticket, url }, room) {
@@ -46,11 +46,11 @@ export function openSocket({ ticket, url }, room) {
       ({ data }) => {
         clearTimeout(late);
         socket.removeEventListener('close', onClose);
-        const { session_id } = JSON.parse(data);
+        const { session_id, username } = JSON.parse(data);
         const took = `in ${Math.max(1, Math.round(performance.now() - started))} ms`;
         arrow('ws', 'store', 'take the record out, leave “used”', 'behind');
         arrow('ws', 'browser', `101 ${took} · welcome`);
-        resolve({ socket, session_id });
+        resolve({ socket, session_id, username });
       },
       { once: true },
     );

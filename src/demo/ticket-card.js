@@ -16,8 +16,9 @@ let ticking;
  *
  * @param {Minted} minted
  * @param {string} user
+ * @param {() => void} onExpired
  */
-export function showTicket({ ticket, ticket_id, expires_in }, user) {
+export function showTicket({ ticket, ticket_id, expires_in }, user, onExpired) {
   const end = performance.now() + expires_in * 1000;
   byId('ticket-masked', HTMLElement).textContent = masked(ticket);
   byId('ticket-for', HTMLElement).textContent = user;
@@ -30,7 +31,9 @@ export function showTicket({ ticket, ticket_id, expires_in }, user) {
     left.textContent = `${seconds}`;
     // A second ahead, since the ring takes one to get there.
     ring.style.setProperty('stroke-dashoffset', String(100 - (100 * Math.max(0, seconds - 1)) / expires_in));
-    if (seconds === 0) stampTicket('expired');
+    if (seconds > 0) return;
+    stampTicket('expired');
+    onExpired();
   };
   clearInterval(ticking);
   ring.style.setProperty('stroke-dashoffset', '0');

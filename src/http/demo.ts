@@ -15,7 +15,7 @@ export interface DemoRoutesOptions {
   store: Store;
   registry: Pick<Registry, 'find'>;
   /** What the page calls the place where tickets are kept. */
-  keptIn: 'Redis' | 'memory';
+  keptIn: 'Redis' | 'Memory';
   socketUrl: SocketUrl;
   /** Questions per address, a window. */
   mintLimit: number;
