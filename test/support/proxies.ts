@@ -69,7 +69,8 @@ export async function startPythonNode(env: NodeJS.ProcessEnv): Promise<{ port: n
   return { port, [Symbol.asyncDispose]: () => stop(child) };
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+/** Ends a process that a test has started, and waits for its end. */
+export async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
