@@ -12,6 +12,7 @@ import { BrokerError } from './errors.ts';
 import { authenticator } from './http/authenticate.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
 import { cookieToken } from './http/cookie-token.ts';
+import { demoRoutes } from './http/demo.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
 import { visitorReader } from './http/forwarded.ts';
 import { registerLimits } from './http/limits.ts';
@@ -24,6 +25,8 @@ import { refreshing } from './http/refresh.ts';
 import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
 import { revocationRoutes } from './http/revocations.ts';
 import { sessionRoutes } from './http/sessions.ts';
+import { socketUrlAt } from './http/socket-url.ts';
+import { testTokenRoute } from './http/test-token.ts';
 import { ticketRoutes } from './http/tickets.ts';
 import { tokenRoute } from './http/token.ts';
 import type { App } from './http/type-provider.ts';
@@ -164,6 +167,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     loginRoute(app, login);
     const refresh = refreshing(app, { credentials, decide, refreshLimit: config.MINT_LIMIT });
     await app.register(tokenRoute, { login, refresh });
+    const socketUrl = socketUrlAt(config.PUBLIC_WS_URL, config.WS_PATH[0] ?? '/ws');
     const cookie = cookieToken({ name: config.AUTH_COOKIE, allowedOrigins: config.allowedOrigins });
     ticketRoutes(app, {
       authenticate,
@@ -177,8 +181,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       sessionTtl: config.SESSION_TTL,
       mintLimit: config.MINT_LIMIT,
       bindIp: config.BIND_IP,
-      publicWsUrl: config.PUBLIC_WS_URL,
-      wsPath: config.WS_PATH[0] ?? '/ws',
+      socketUrl,
     });
     redeemRoute(app, {
       authenticate,
@@ -190,6 +193,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     revocationRoutes(app, { authenticate, decide, revoke, feed, now });
     sessionRoutes(app, { authenticate, decide, revoke, registry, now });
     jwksRoute(app, credentials.jwks);
+    if (credentials.testToken) {
+      const { testToken } = credentials;
+      testTokenRoute(app, { testToken, decide, loginLimit: config.LOGIN_LIMIT, now });
+      const keptIn = config.REDIS_URL ? 'Redis' : 'Memory';
+      await demoRoutes(app, { store, registry, keptIn, socketUrl, mintLimit: config.MINT_LIMIT });
+    }
     if (!collectRoutes) await documentRoutes(app);
   }
 

@@ -34,6 +34,12 @@ export const variables = {
   PUBLIC_WS_URL: Type.Optional(
     text('the WebSocket as clients reach it, wss://…; default: as the request came in'),
   ),
+  DEMO: Type.Optional(
+    Type.Enum(['on', 'off'], {
+      description:
+        "the demo page at /, and GET /test-token, which lets anyone in as the user demo: on beside other users, into the room demo only (that name must be nobody else's); unset: on where nothing tells who may come in",
+    }),
+  ),
   LOG_LEVEL: choice(
     ['debug', 'info', 'warn', 'error', 'silent'],
     'info',

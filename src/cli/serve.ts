@@ -11,7 +11,7 @@ import { createMetrics } from '../metrics.ts';
 import { pooledRandomBytes } from '../random.ts';
 import { revoker } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
-import { demoUsers, tellDemo } from './demo.ts';
+import { demoUsers, tellDemo, warnOfDemo } from './demo.ts';
 import { environmentHelp } from './environment-help.ts';
 
 export function serveCommand(): Command {
@@ -37,7 +37,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const log = createLogger(config.LOG_LEVEL);
   const now = Date.now;
   const randomBytes = pooledRandomBytes();
-  const demo = config.demo ? await demoUsers(randomBytes) : undefined;
+  const demo = config.demoAlone ? await demoUsers(randomBytes) : undefined;
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
 
   const opened = openStore({
@@ -101,5 +101,6 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     await started.disposeAsync();
   });
   log.info({ url, tiers: [...config.TIERS], store: config.REDIS_URL ? 'redis' : 'memory' }, 'listening');
+  if (config.demo && config.TIERS.has('http')) warnOfDemo(log, config.demoAlone);
   if (demo) tellDemo(url, demo.password);
 }
