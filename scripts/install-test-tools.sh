@@ -10,6 +10,7 @@ need redis-server redis-server
 need chromium chromium
 need nginx nginx-light
 need caddy caddy
+need jq jq
 need haproxy haproxy
 /usr/bin/python3 -c 'import websockets' 2>/dev/null || missing="$missing python3-websockets"
 [ -z "$missing" ] && exit 0
