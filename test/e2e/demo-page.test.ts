@@ -266,6 +266,7 @@ describe('on a first npm start', () => {
       );
     };
     expect(await faults()).toEqual([]);
+    await page.getByText('Or with a password').click();
     await goThrough(visited, withTestToken);
     expect(await faults()).toEqual([]);
     await withTestToken(page);
