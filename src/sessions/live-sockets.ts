@@ -5,10 +5,8 @@ import type { Metrics } from '../metrics.ts';
 import { closeCodes } from './close-codes.ts';
 import { drain } from './drain.ts';
 import type { LiveSession, LiveSessions, Peer } from './live-sessions.ts';
+import { anotherSubject, type Refresh } from './refresh.ts';
 import type { Session } from './session.ts';
-
-/** Redeems a ticket that arrived on an open socket. @throws BrokerError as the gate does */
-export type Refresh = (ticket: string, peer: Peer) => Promise<Session>;
 
 export interface LiveSocketsOptions {
   /** Milliseconds since the epoch. */
@@ -48,16 +46,13 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   /** Moves the deadline on with a fresh ticket of the same subject. */
   const refreshed = async (socket: WebSocket, held: LiveSession, peer: Peer, ticket: string) => {
     try {
-      const fresh = await refresh(ticket, peer);
-      if (fresh.record.sub !== held.session.record.sub) {
-        socket.close(closeCodes.policy, 'another subject');
-        return;
-      }
+      const fresh = await refresh(ticket, peer, held.session);
       held.renew(fresh);
       send(socket, { type: 'session.refreshed', expires_in: secondsUntil(fresh.deadline) });
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
-      send(socket, { type: 'error', error: error.code, error_description: error.message });
+      if (error.reason === anotherSubject) held.end(closeCodes.policy, 'another subject');
+      else send(socket, { type: 'error', error: error.code, error_description: error.message });
     }
   };
 
@@ -66,13 +61,13 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     try {
       message = JSON.parse(text);
     } catch {
-      socket.close(closeCodes.notJson, 'not JSON');
+      held.end(closeCodes.notJson, 'not JSON');
       return;
     }
     if (!isObject(message) || typeof message['type'] !== 'string') {
-      socket.close(closeCodes.policy, 'a message is an object with a type');
+      held.end(closeCodes.policy, 'a message is an object with a type');
     } else if (message['type'] === 'session.refresh') {
-      if (typeof message['ticket'] !== 'string') socket.close(closeCodes.policy, 'ticket is missing');
+      if (typeof message['ticket'] !== 'string') held.end(closeCodes.policy, 'ticket is missing');
       else
         void refreshed(socket, held, peer, message['ticket']).catch((err) =>
           log.error({ err }, 'unexpected error'),
@@ -107,17 +102,16 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
       socket.on('pong', () => silent.delete(socket));
       socket.on('message', (data) => receive(socket, held, peer, String(data)));
       socket.on('close', (code) => {
-        held.leave();
+        held.leave(code);
         live.delete(socket);
         metrics.socketClosed(code);
-        const { ticket_id } = held.session;
-        log.info({ session_id, ticket_id, sub, code }, 'socket closed');
       });
     },
 
     async closeAll(timeout) {
       closing = true;
       clearInterval(pinger);
+      sessions.stopping();
       await drain([...live], timeout);
       sessions.stop();
     },

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { RefreshFamilies } from '../credentials/refresh-families.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Registry } from '../sessions/registry.ts';
-import { connect } from './connection.ts';
+import { type ConnectOptions, connect } from './connection.ts';
 import { memoryStore } from './memory.ts';
 import { memoryFamilies } from './memory-families.ts';
 import { memoryFeed } from './memory-feed.ts';
@@ -29,6 +29,8 @@ export interface OpenStoreOptions {
   retention: number;
   now: () => number;
   log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Told how many seconds each call to Redis took. */
+  onCommand?: ConnectOptions['onCommand'];
 }
 
 /** Everything that is kept outside of a request. */
@@ -42,7 +44,7 @@ export interface Opened {
 
 /** The one place that names drivers. Does not wait for the store: until it is there, its calls are refused. */
 export function openStore(options: OpenStoreOptions): Opened {
-  const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log } = options;
+  const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log, onCommand } = options;
   if (url === undefined) {
     log.warn('REDIS_URL is unset: tickets live in this process only and are lost when it ends');
     return closing({
@@ -52,7 +54,7 @@ export function openStore(options: OpenStoreOptions): Opened {
       families: memoryFamilies(now),
     });
   }
-  const place = { url, ...(tls && { tls }) };
+  const place = { url, ...(tls && { tls }), ...(onCommand && { onCommand }) };
   const connection = connect({
     ...place,
     commandTimeout,
