@@ -8,6 +8,8 @@ export interface AuditOutputOptions {
   log: Pick<Logger, 'info' | 'error'>;
   /** Told how many lines could not be written. */
   onLost: (lines: number) => void;
+  /** As `writeSync`: writes from an offset on as much as it can, and says how much. */
+  write?: (file: number, bytes: Buffer, from: number) => number;
 }
 
 export interface AuditOutput {
@@ -25,7 +27,8 @@ export interface AuditOutput {
  * @param where a path, `stdout` or `stderr`
  * @throws ConfigFault for a file that cannot be opened
  */
-export function openAuditOutput(where: string, { log, onLost }: AuditOutputOptions): AuditOutput {
+export function openAuditOutput(where: string, options: AuditOutputOptions): AuditOutput {
+  const { log, onLost, write: writeSome = writeSync } = options;
   // Together with the log, or they would write into each other's lines.
   if (where === 'stdout') return { ...standardOutput(), reopen() {}, close() {} };
   let file = isFile(where) ? firstOpened(where) : 2;
@@ -36,7 +39,7 @@ export function openAuditOutput(where: string, { log, onLost }: AuditOutputOptio
     // What is left of a line that was cut off stays a line of its own.
     const mended = torn ? 1 : 0;
     const bytes = Buffer.from(torn ? `\n${lines}` : lines);
-    const { written, error } = writeAll(file, bytes);
+    const { written, error } = writeAll((from) => writeSome(file, bytes, from), bytes.length);
     if (written > 0) torn = bytes[written - 1] !== lineBreak;
     if (error === undefined) {
       if (failing) log.info('the audit is written again');
@@ -95,12 +98,12 @@ function firstOpened(path: string): number {
 /** Milliseconds that a full pipe is given, each time and in all. */
 const [pause, patience] = [5, 500];
 
-function writeAll(file: number, bytes: Buffer): { written: number; error?: Error } {
+function writeAll(writeFrom: (from: number) => number, length: number): { written: number; error?: Error } {
   let written = 0;
   let waited = 0;
-  while (written < bytes.length) {
+  while (written < length) {
     try {
-      written += writeSync(file, bytes, written);
+      written += writeFrom(written);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'EAGAIN' || waited >= patience) return { written, error: error as Error };

@@ -21,8 +21,8 @@ export function sessionRefresh({ decide, log, gate, bindIp }: SessionRefreshOpti
       try {
         const fresh = await gate.refresh(ticket, peer);
         if (fresh.record.sub !== sub) {
-          const { ticket_id = '' } = fresh;
-          throw new BrokerError('binding_mismatch', { reason: anotherSubject, facts: { ticket_id } });
+          const facts = { ...(fresh.ticket_id && { ticket_id: fresh.ticket_id }) };
+          throw new BrokerError('binding_mismatch', { reason: anotherSubject, facts });
         }
         tellSession(facts, { ...fresh, session_id }, bindIp);
         return fresh;
