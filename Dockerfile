@@ -1,3 +1,19 @@
+# Runs once before the others, see deploy/first-start.sh. The others have no need of openssl.
+FROM node:24-slim AS first-start
+RUN apt-get update && apt-get install -y --no-install-recommends openssl && rm -rf /var/lib/apt/lists/*
+WORKDIR /app/deploy
+# A fresh volume takes over the owner of the folder that it is mounted on. Redis and Prometheus write to theirs: the
+# numbers are those of their images' own users.
+RUN cd /var/lib && install -d -o node -g node -m 750 ticket-broker && cd ticket-broker \
+  && install -d -o node -g node -m 700 secrets accounts \
+  && install -d -o node -g node -m 750 redis-login redis-users tls \
+  && install -d -o 999 -g node -m 700 redis-data sentinel-data \
+  && install -d -o 65534 -g 65534 -m 700 prometheus-data
+COPY deploy/first-start.sh deploy/certificate.cnf ./
+COPY deploy/redis/*.acl redis/
+USER node
+CMD ["sh", "first-start.sh"]
+
 FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -10,11 +26,8 @@ ENV NODE_ENV=production HOST=0.0.0.0
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json openapi.yaml LICENSE ./
-COPY deploy/first-start.sh deploy/
 COPY src src
-# A fresh volume takes over the owner of the folder that it is mounted on.
-RUN ln -s /app/src/main.ts /usr/local/bin/ticket-broker \
-  && install -d -o node -g node -m 700 /var/lib/ticket-broker/secrets /var/lib/ticket-broker/accounts
+RUN ln -s /app/src/main.ts /usr/local/bin/ticket-broker
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["node", "-e", \

@@ -10,6 +10,7 @@ need redis-server redis-server
 need chromium chromium
 need nginx nginx-light
 need caddy caddy
+need jq jq
 need haproxy haproxy
 need promtool prometheus
 need jq jq

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Audit } from './audit/audit.ts';
+import type { Backplane } from './chat/backplane.ts';
+import { createChat } from './chat/chat.ts';
 import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
 import { recordDecisions, recordEnds } from './decisions.ts';
@@ -10,6 +13,7 @@ import { BrokerError } from './errors.ts';
 import { authenticator } from './http/authenticate.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
 import { cookieToken } from './http/cookie-token.ts';
+import { demoRoutes } from './http/demo.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
 import { visitorReader } from './http/forwarded.ts';
 import { registerLimits } from './http/limits.ts';
@@ -23,6 +27,8 @@ import { refreshing } from './http/refresh.ts';
 import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
 import { revocationRoutes } from './http/revocations.ts';
 import { sessionRoutes } from './http/sessions.ts';
+import { socketUrlAt } from './http/socket-url.ts';
+import { testTokenRoute } from './http/test-token.ts';
 import { ticketRoutes } from './http/tickets.ts';
 import { tokenRoute } from './http/token.ts';
 import type { App } from './http/type-provider.ts';
@@ -48,6 +54,8 @@ export interface AppDeps {
   feed: Feed;
   registry: Registry;
   revoke: Revoke;
+  /** The rooms of the chat; undefined: no chat. */
+  backplane?: Backplane | undefined;
   /** The name of this process in the registry. */
   node: string;
   credentials: Credentials;
@@ -65,7 +73,7 @@ export interface AppDeps {
 /** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
 export async function buildApp(deps: AppDeps): Promise<App> {
   const { config, store, feed, registry, revoke, node, credentials, log, metrics, now, randomBytes } = deps;
-  const { audit, collectRoutes = false } = deps;
+  const { audit, backplane, collectRoutes = false } = deps;
   const busy = new WeakSet<object>();
   const app = Fastify({
     loggerInstance: log,
@@ -166,6 +174,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     loginRoute(app, login);
     const refresh = refreshing(app, { credentials, decide, refreshLimit: config.MINT_LIMIT });
     await app.register(tokenRoute, { login, refresh });
+    const socketUrl = socketUrlAt(config.PUBLIC_WS_URL, config.WS_PATH[0] ?? '/ws');
     const cookie = cookieToken({ name: config.AUTH_COOKIE, allowedOrigins: config.allowedOrigins });
     ticketRoutes(app, {
       authenticate,
@@ -179,8 +188,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       sessionTtl: config.SESSION_TTL,
       mintLimit: config.MINT_LIMIT,
       bindIp: config.BIND_IP,
-      publicWsUrl: config.PUBLIC_WS_URL,
-      wsPath: config.WS_PATH[0] ?? '/ws',
+      socketUrl,
     });
     redeemRoute(app, {
       authenticate,
@@ -192,6 +200,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     revocationRoutes(app, { authenticate, decide, revoke, feed, now });
     sessionRoutes(app, { authenticate, decide, revoke, registry, now });
     jwksRoute(app, credentials.jwks);
+    if (credentials.testToken) {
+      const { testToken } = credentials;
+      testTokenRoute(app, { testToken, decide, loginLimit: config.LOGIN_LIMIT, now });
+      const keptIn = config.REDIS_URL ? 'Redis' : 'Memory';
+      await demoRoutes(app, { store, registry, keptIn, socketUrl, mintLimit: config.MINT_LIMIT });
+    }
     if (!collectRoutes) await documentRoutes(app);
   }
 
@@ -238,7 +252,15 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       },
     });
     const refresh = sessionRefresh({ decide, log, gate, bindIp: config.BIND_IP });
-    const sockets = liveSockets({ now, log, metrics, sessions, refresh });
+    const sockets = liveSockets({
+      now,
+      log,
+      metrics,
+      sessions,
+      refresh,
+      enter: backplane && createChat({ backplane, now, randomUUID, log }),
+      messageLimit: config.MESSAGE_LIMIT,
+    });
     await gateRoutes(app, {
       decide,
       gate,

@@ -10,7 +10,7 @@ export interface Facts {
   decision: 'login' | 'refresh' | 'mint' | 'redeem' | 'refresh_session' | 'revoke';
   /** The client's address; absent where the broker acts on its own. */
   ip?: string;
-  /** How a ticket or a token came: only redemptions have it. */
+  /** How a ticket or a token came, or a login without a password. */
   via?: Via;
   /** Where the client says that it comes from, and what it wants to enter. */
   origin?: string;
@@ -45,7 +45,7 @@ export interface Facts {
   reason?: string;
 }
 
-export type Via = 'ws' | 'bearer' | 'token' | 'message' | 'verify' | 'redeem';
+export type Via = 'ws' | 'bearer' | 'token' | 'message' | 'verify' | 'redeem' | 'test-token';
 
 /** How an admitted connection ended. */
 export interface SessionEnd {

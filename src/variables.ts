@@ -34,6 +34,12 @@ export const variables = {
   PUBLIC_WS_URL: Type.Optional(
     text('the WebSocket as clients reach it, wss://…; default: as the request came in'),
   ),
+  DEMO: Type.Optional(
+    Type.Enum(['on', 'off'], {
+      description:
+        "the demo page at /, and GET /test-token, which lets anyone in as the user demo: on beside other users, into the room demo only (that name must be nobody else's); unset: on where nothing tells who may come in",
+    }),
+  ),
   LOG_LEVEL: choice(
     ['debug', 'info', 'warn', 'error', 'silent'],
     'info',
@@ -105,6 +111,18 @@ export const variables = {
     0,
     1_000_000,
     'live sessions a subject may have, over all nodes: the oldest is closed; 0 = no limit',
+  ),
+  CHAT: choice(
+    ['on', 'off'],
+    'on',
+    'the chat behind the gate; off: sockets are only welcomed, refreshed and ended',
+  ),
+  CHAT_HISTORY: seconds(50, 0, 1000, 'messages of a room that are kept for who joins it'),
+  MESSAGE_LIMIT: seconds(
+    20,
+    0,
+    1_000_000,
+    'messages a socket may send in a second, and twice that at once; 0 = no limit',
   ),
   MAX_CONNECTIONS: seconds(0, 0, 10_000_000, 'sockets this process holds at most; 0 = no limit'),
   HANDSHAKE_TIMEOUT: seconds(5, 1, 300, 'seconds a client has to send its request'),

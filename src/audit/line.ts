@@ -42,7 +42,10 @@ const decision = <const Event extends string, Fields extends Parameters<typeof T
 
 /** What stands in `AUDIT_LOG`: docs/audit.md tells it with examples. */
 export const AuditLine = Type.Union([
-  decision('login', { sub: Type.Optional(sub) }),
+  decision('login', {
+    sub: Type.Optional(sub),
+    via: Type.Optional(Type.Literal('test-token', { description: 'Of the demo: with no password.' })),
+  }),
   decision('refresh', { sub: Type.Optional(sub) }),
   decision('mint', {
     sub: Type.Optional(sub),

@@ -13,7 +13,7 @@ import { pooledRandomBytes } from '../random.ts';
 import { revoker, unasked } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
 import { auditOf } from './audit.ts';
-import { demoUsers, tellDemo } from './demo.ts';
+import { demoUsers, tellDemo, warnOfDemo } from './demo.ts';
 import { environmentHelp } from './environment-help.ts';
 
 export function serveCommand(): Command {
@@ -39,7 +39,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const log = createLogger(config.LOG_LEVEL);
   const now = Date.now;
   const randomBytes = pooledRandomBytes();
-  const demo = config.demo ? await demoUsers(randomBytes) : undefined;
+  const demo = config.demoAlone ? await demoUsers(randomBytes) : undefined;
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
   const metrics = createMetrics();
   const onLost = metrics.auditLost;
@@ -80,9 +80,13 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   if (config.METRICS_PORT !== undefined) {
     started.defer(await serveMetrics(metrics, config.HOST, config.METRICS_PORT));
   }
+  const chat = config.CHAT === 'on' && config.TIERS.has('ws');
+  const backplane = chat ? opened.openBackplane({ history: config.CHAT_HISTORY }) : undefined;
+  if (backplane) started.defer(() => backplane.close());
   const app = await buildApp({
     config,
     ...opened,
+    backplane,
     revoke,
     node,
     credentials,
@@ -107,5 +111,6 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     await started.disposeAsync();
   });
   log.info({ url, tiers: [...config.TIERS], store: config.REDIS_URL ? 'redis' : 'memory' }, 'listening');
+  if (config.demo && config.TIERS.has('http')) warnOfDemo(log, config.demoAlone);
   if (demo) tellDemo(url, demo.password);
 }

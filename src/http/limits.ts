@@ -7,7 +7,14 @@ import type { Store } from '../store/store.ts';
 export type Limit = (request: FastifyRequest, reply: FastifyReply, key: string) => Promise<void>;
 
 /** What is counted, and by what. */
-export type LimitName = 'login_address' | 'login_name' | 'mint_address' | 'mint_subject' | 'refresh_address';
+export type LimitName =
+  | 'login_address'
+  | 'login_name'
+  | 'test_token_address'
+  | 'mint_address'
+  | 'mint_subject'
+  | 'refresh_address'
+  | 'demo_address';
 
 declare module 'fastify' {
   interface FastifyRequest {

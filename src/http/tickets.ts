@@ -18,6 +18,7 @@ import {
   refusalsOf,
   TicketPath,
 } from './schemas.ts';
+import type { SocketUrl } from './socket-url.ts';
 import { type TicketRequestOptions, ticketRequestReader } from './ticket-request.ts';
 import type { App } from './type-provider.ts';
 
@@ -30,17 +31,13 @@ export interface TicketRoutesOptions extends TicketRequestOptions {
   randomBytes: RandomBytes;
   /** Tickets per address, and per subject, a window. */
   mintLimit: number;
-  /** The WebSocket's URL, where it is not the host that the request came to. */
-  publicWsUrl: string | undefined;
-  wsPath: string;
+  socketUrl: SocketUrl;
 }
 
 /** `/tickets`: minted by whoever may, taken back by whoever owns, minted or holds them. */
 export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
-  const { authenticate, authenticateMint, decide, store, randomBytes, mintLimit, publicWsUrl, wsPath } =
-    options;
+  const { authenticate, authenticateMint, decide, store, randomBytes, mintLimit, socketUrl } = options;
   const readRequest = ticketRequestReader(options);
-  const socketUrl = socketUrlAt(publicWsUrl, wsPath);
   const perAddress = limit(app, 'mint_address', mintLimit);
   const perSubject = limit(app, 'mint_subject', mintLimit);
 
@@ -168,16 +165,6 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
       });
     },
   );
-}
-
-/** Where the ticket is to be used. @throws BrokerError `invalid_request` for a Host that is none */
-function socketUrlAt(publicWsUrl: string | undefined, wsPath: string) {
-  return ({ protocol, host }: { protocol: string; host: string }): string => {
-    if (publicWsUrl !== undefined) return publicWsUrl;
-    const url = `${protocol === 'https' ? 'wss' : 'ws'}://${host}${wsPath}`;
-    if (/^[\w.:[\]-]+$/.test(host ?? '') && URL.canParse(url)) return url;
-    throw new BrokerError('invalid_request', { description: 'Host is missing or malformed.' });
-  };
 }
 
 function withTicket(socketUrl: string, ticket: string): string {

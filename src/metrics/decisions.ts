@@ -2,15 +2,16 @@ import { Counter, type Registry } from '@prometheus-io/client';
 import type { Facts } from '../decisions.ts';
 import type { LimitName } from '../http/limits.ts';
 
-/** The limit that a refusal's reason speaks of. */
+/** The limit that a refusal's reason speaks of. What the demo page asks is no decision. */
 const limits = {
   attempt_limit: 'attempts',
   login_address_limit: 'login',
   login_name_limit: 'login',
+  test_token_address_limit: 'login',
   mint_address_limit: 'mint',
   mint_subject_limit: 'mint',
   refresh_address_limit: 'refresh',
-} as const satisfies Record<`${LimitName | 'attempt'}_limit`, string>;
+} as const satisfies Record<`${Exclude<LimitName, 'demo_address'> | 'attempt'}_limit`, string>;
 
 /** Counts each decision, and once more as what it was about. */
 export function decisionCounters(registers: Registry[]) {
@@ -45,7 +46,7 @@ export function decisionCounters(registers: Registry[]) {
 
   // Seen at 0, so that the first one counts as an increase.
   for (const by of ['user', 'service']) issued.inc({ by }, 0);
-  for (const limit of Object.values(limits)) limited.inc({ limit }, 0);
+  for (const limit of new Set(Object.values(limits))) limited.inc({ limit }, 0);
   for (const target of ['sub', 'session_id', 'ticket_id']) revocations.inc({ target }, 0);
 
   return (facts: Facts, granted: boolean, reason: string): void => {

@@ -1,17 +1,21 @@
 import type { Logger } from 'pino';
+import type { Backplane, BackplaneLimits } from '../chat/backplane.ts';
 import type { RefreshFamilies } from '../credentials/refresh-families.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Registry } from '../sessions/registry.ts';
 import { type ConnectOptions, connect } from './connection.ts';
 import { memoryStore } from './memory.ts';
+import { memoryBackplane } from './memory-backplane.ts';
 import { memoryFamilies } from './memory-families.ts';
 import { memoryFeed } from './memory-feed.ts';
 import { memoryRegistry } from './memory-registry.ts';
 import { redisStore } from './redis.ts';
+import { redisBackplane } from './redis-backplane.ts';
 import type { RedisTls } from './redis-client.ts';
 import { redisFamilies } from './redis-families.ts';
 import { feedBlockMs, redisFeed } from './redis-feed.ts';
 import { redisRegistry } from './redis-registry.ts';
+import { parseRedisUrl } from './redis-url.ts';
 import type { Store } from './store.ts';
 
 export interface OpenStoreOptions {
@@ -39,6 +43,8 @@ export interface Opened {
   feed: Feed;
   registry: Registry;
   families: RefreshFamilies;
+  /** The rooms of the chat, which whoever opens them closes. */
+  openBackplane(limits: BackplaneLimits): Backplane;
   close(): Promise<void>;
 }
 
@@ -52,6 +58,7 @@ export function openStore(options: OpenStoreOptions): Opened {
       feed: memoryFeed({ now, retention }),
       registry: memoryRegistry(),
       families: memoryFamilies(now),
+      openBackplane: memoryBackplane,
     });
   }
   const place = { url, ...(tls && { tls }), ...(onCommand && { onCommand }) };
@@ -72,7 +79,16 @@ export function openStore(options: OpenStoreOptions): Opened {
   const patient = () => connect({ ...place, commandTimeout: commandTimeout + 2 * feedBlockMs });
   const feed = redisFeed({ follower: patient(), publisher: patient(), prefix, now, retention, log });
   const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
-  return closing({ store, feed, registry, families: redisFamilies({ connection, prefix }) });
+  return closing({
+    store,
+    feed,
+    registry,
+    families: redisFamilies({ connection, prefix }),
+    openBackplane(limits) {
+      const hearing = { address: parseRedisUrl(url), tls, commandTimeout };
+      return redisBackplane({ ...limits, connection, place: hearing, prefix, node, log });
+    },
+  });
 }
 
 function closing(opened: Omit<Opened, 'close'>): Opened {

@@ -1,5 +1,6 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions, SentinelConnector } from 'ioredis';
+import { arriveScript, departScript, membersScript, sayScript } from './chat-scripts.ts';
 import type { RedisAddress } from './redis-url.ts';
 import {
   beginFamilyScript,
@@ -31,6 +32,10 @@ const scripts = {
   enlist: enlistScript,
   beginFamily: beginFamilyScript,
   rotateFamily: rotateFamilyScript,
+  say: sayScript,
+  arrive: arriveScript,
+  depart: departScript,
+  members: membersScript,
 };
 
 export type ScriptName = keyof typeof scripts;

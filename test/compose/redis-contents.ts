@@ -22,6 +22,6 @@ return cjson.encode(all)
 
 /** Every key and its value, whatever its type. */
 export async function everythingInRedis(stack: Stack): Promise<{ key: string; value: unknown }[]> {
-  const answer = await stack.compose(['exec', '-T', 'redis', 'redis-cli', 'EVAL', script, '0']);
+  const answer = await stack.compose(['exec', '-T', 'redis', 'operator', 'EVAL', script, '0']);
   return JSON.parse(answer) as { key: string; value: unknown }[];
 }

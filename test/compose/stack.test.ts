@@ -1,23 +1,22 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type ConnectionOptions, connect, getCACertificates } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { everythingInRedis } from './redis-contents.ts';
 import { docker, eventually, type Stack, startStack } from './stack.ts';
-import { type Minted, type Visitor, visitor } from './visitor.ts';
+import { type Minted, register, type Visitor } from './visitor.ts';
 
 // All of this comes from one address, and is refused more often than an address may be.
 const limits = { ATTEMPT_LIMIT: '100000', LOGIN_LIMIT: '100000', MINT_LIMIT: '100000' };
-const password = randomBytes(12).toString('base64url');
-
 let stack: Stack;
 let alice: Visitor;
 
 beforeAll(async () => {
   stack = await startStack({ ...limits, LOG_LEVEL: 'debug' });
-  alice = visitor(stack.url, 'alice', password);
-  const add = 'ticket-broker users add alice --password-stdin'.split(' ');
-  await stack.compose(['exec', '-T', 'http', ...add], `${password}\n`);
+  alice = await register(stack, 'alice');
 });
 afterEach(() => alice?.leave());
 afterAll(() => stack?.down());
@@ -52,28 +51,146 @@ async function untilServing(count = 2): Promise<void> {
 }
 
 describe('a start', () => {
-  test('keeps the secret and the users of the one before', async () => {
+  const keptFiles = 'cd /var/lib/ticket-broker && sha256sum */* && stat -c "%A %U %n" */*';
+
+  test('keeps the secrets, the certificate and the users of the one before', async () => {
+    const everything = () => stack.compose(['run', '--rm', '-T', 'first-start', 'sh', '-c', keptFiles]);
     const token = await alice.login();
     const before = await stack.containers('ws');
+    const kept = await everything();
     await stack.compose(['up', '-d', '--force-recreate']);
     expect(await stack.containers('ws')).not.toEqual(before);
     await eventually(async () => {
       expect((await alice.knock(await alice.mint(token))).status).toBe(101);
     });
     await alice.login();
+
+    expect(await everything()).toBe(kept);
+    const secret = kept
+      .split('\n')
+      .filter((line) => /jwt-secret|password|key\.pem|redis-(login|users)/.test(line));
+    expect(secret.length).toBeGreaterThan(10);
+    expect(secret.filter((line) => line.startsWith('-') && !/^-rw-r----- node /.test(line))).toEqual([]);
   });
 
   test('gives every service no more than it needs', async () => {
     const inside = (service: string, command: string) =>
       stack.compose(['exec', '-T', service, 'sh', '-c', `${command} || true`]);
+    const files = async (service: string) =>
+      (await inside(service, 'find /var/lib/ticket-broker -type f')).split('\n').filter(Boolean).sort();
+    const at = (...names: string[]) => names.map((name) => `/var/lib/ticket-broker/${name}`);
+    const login = at('redis-login/password', 'redis-login/redis', 'redis-login/sentinel');
 
-    expect(await inside('ws', 'ls -AR /var/lib/ticket-broker; env')).not.toMatch(
-      /jwt-secret|JWT_|USERS_FILE/,
+    expect(await files('ws')).toEqual(login);
+    expect(await files('http')).toEqual([
+      ...at('accounts/service-keys', 'accounts/users'),
+      ...login,
+      ...at('secrets/jwt-secret'),
+    ]);
+    expect(await files('lb')).toEqual(at('tls/certificate.pem', 'tls/key.pem'));
+    expect(await files('redis')).toEqual(
+      at('operator', 'replica', 'sentinel', 'sentinel-users.acl', 'users.acl').map((path) =>
+        path.replace('ticket-broker/', 'ticket-broker/redis-users/'),
+      ),
     );
-    expect(await inside('http', 'id -un; touch /app/x $JWT_SECRET_FILE 2>&1')).toMatch(
-      /^node\n.*\/app\/x.*Read-only file system\n.*jwt-secret.*Read-only file system\n$/,
+    expect(await inside('ws', 'env')).not.toMatch(/JWT_|USERS_FILE/);
+    expect(await inside('http', 'id -un; touch /app/x $JWT_SECRET_FILE $REDIS_URL_FILE 2>&1')).toMatch(
+      /^node\n.*\/app\/x.*Read-only file system\n.*jwt-secret.*Read-only file system\n.*redis.*Read-only file system\n$/,
     );
     expect(await inside('lb', 'curl -sS -m 2 redis:6379 2>&1')).toMatch(/not resolve/);
+  });
+
+  test('confines every container', async () => {
+    const memory: Record<string, number> = { redis: 768, lb: 1024 };
+    for (const service of ['first-start', 'redis', 'http', 'ws', 'lb']) {
+      const [id = ''] = await stack.containers(service);
+      const [{ Config, HostConfig }] = JSON.parse(await docker('inspect', id)) as [Inspected];
+      expect({ service, user: Config.User }).not.toMatchObject({
+        user: expect.stringMatching(/^(root|0)?$/),
+      });
+      expect({ service, ...HostConfig }).toMatchObject({
+        ReadonlyRootfs: true,
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges:true'],
+        Memory: (memory[service] ?? 512) * 1024 ** 2,
+        NanoCpus: 1e9,
+        PidsLimit: 256,
+        RestartPolicy: { Name: service === 'first-start' ? expect.anything() : 'unless-stopped' },
+        ...(['http', 'ws'].includes(service) && { Init: true }),
+      });
+      const published = Object.values(HostConfig.PortBindings ?? {}).flat();
+      expect(published.map(({ HostIp }) => HostIp)).toEqual(
+        service === 'lb' ? ['127.0.0.1', '127.0.0.1'] : [],
+      );
+    }
+  });
+});
+
+interface Inspected {
+  Config: { User: string };
+  HostConfig: { PortBindings: Record<string, { HostIp: string }[]> | null };
+}
+
+describe('the door', () => {
+  test('has a certificate for localhost, and for nothing else', async () => {
+    const { hostname, port } = new URL(stack.url);
+    const handshake = (options: ConnectionOptions) =>
+      new Promise<string>((resolve) => {
+        const socket = connect({ host: hostname, port: Number(port), ...options });
+        socket.once('secureConnect', () => {
+          resolve(socket.getProtocol() ?? '');
+          socket.destroy();
+        });
+        socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+      });
+    expect(await handshake({})).toBe('TLSv1.3');
+    expect(await handshake({ servername: 'localhost' })).toBe('TLSv1.3');
+    expect(await handshake({ maxVersion: 'TLSv1.2' })).toBe('TLSv1.2');
+    expect(await handshake({ servername: 'example.com' })).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
+    expect(await handshake({ ca: getCACertificates('bundled') })).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
+    expect(
+      await handshake({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' }),
+    ).toMatch(/PROTOCOL_VERSION|ALERT/);
+
+    const certificate = new X509Certificate(stack.certificate);
+    expect(certificate.ca).toBe(false);
+    expect(certificate.validToDate.getTime() - Date.now()).toBeGreaterThan(365 * 86_400_000);
+    const response = await fetch(`${stack.url}/healthz`);
+    expect(response.headers.get('strict-transport-security')).toBeNull();
+  });
+
+  test('is found from plain HTTP, with all that was asked', async () => {
+    const asked = await fetch(`${stack.plainUrl}/tickets?x=%2F1`, { method: 'POST', redirect: 'manual' });
+    expect([asked.status, asked.headers.get('location'), asked.headers.get('cache-control')]).toEqual([
+      308,
+      `${stack.url}/tickets?x=%2F1`,
+      'no-store',
+    ]);
+    const followed = await fetch(`${stack.plainUrl.replace('127.0.0.1', 'localhost')}/healthz`);
+    expect([followed.status, followed.url]).toEqual([
+      200,
+      `${stack.url.replace('127.0.0.1', 'localhost')}/healthz`,
+    ]);
+  });
+
+  test('takes no ticket over plain HTTP', async () => {
+    const minted = await alice.mint(await alice.login());
+    const { pathname, search } = new URL(minted.url);
+    const handshake = request(stack.plainUrl + pathname + search, {
+      headers: {
+        connection: 'Upgrade',
+        upgrade: 'websocket',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': randomBytes(16).toString('base64'),
+      },
+    });
+    const answered = once(handshake, 'response');
+    handshake.end();
+    const [response] = (await answered) as [IncomingMessage];
+    response.resume();
+    expect(response.statusCode).toBe(308);
+    const knock = await alice.knock(minted);
+    expect([knock.status, knock.socket?.url.slice(0, 6)]).toEqual([101, 'wss://']);
   });
 });
 
@@ -108,7 +225,7 @@ describe('the balancer', () => {
     const minted = await alice.mint(await alice.login(), {
       'x-forwarded-for': '9.9.9.9',
       'x-forwarded-host': 'evil.example',
-      'x-forwarded-proto': 'https',
+      'x-forwarded-proto': 'http',
     });
     expect(minted.url).toBe(`${stack.url.replace('http', 'ws')}/ws?ticket=${minted.ticket}`);
 
@@ -204,8 +321,8 @@ describe('WebSocket nodes', () => {
   });
 
   test('that are added are found without a restart of nginx', async () => {
-    await stack.compose(['up', '-d', '--no-recreate', '--scale', 'ws=3']);
-    await untilServing(3);
+    await stack.compose(['up', '-d', '--no-recreate', '--scale', 'ws=4']);
+    await untilServing(4);
   });
 });
 
@@ -218,8 +335,12 @@ describe('what is left behind', () => {
     await fetch(`${stack.url}/tickets?token=${token}&ticket=${unused.ticket}`, {
       headers: { referer: unused.url },
     });
-    const secret = await stack.compose(['exec', '-T', 'http', 'sh', '-c', 'cat $JWT_SECRET_FILE']);
-    const secrets = [...alice.secrets, secret.trim()].map((text) => text.replace(/^wst_/, ''));
+    const files =
+      'cd /var/lib/ticket-broker && cat secrets/* redis-login/password redis-users/[a-r]*[a-z] redis-users/sentinel';
+    const made = await stack.compose(['run', '--rm', '-T', 'first-start', 'sh', '-c', files]);
+    const secrets = [...alice.secrets, ...made.split('\n').filter((line) => /^\S{32,}$/.test(line))].map(
+      (text) => text.replace(/^wst_/, ''),
+    );
 
     const logs = await stack.compose(['logs', '--no-color']);
     const redis = await everythingInRedis(stack);
@@ -229,7 +350,29 @@ describe('what is left behind', () => {
     expect(logs).toContain(unused.ticket_id);
     expect(redis.map(({ key }) => key)).toContainEqual(expect.stringContaining(unused.ticket_id));
 
-    const text = logs + JSON.stringify(redis);
+    const containers = await docker('inspect', ...(await stack.containers()));
+    const text = logs + JSON.stringify(redis) + containers;
     expect(secrets.filter((one) => text.includes(one))).toEqual([]);
   });
+});
+
+test('the certificate is made anew a month before its end, and one of yours is left alone', async () => {
+  const inside = (script: string) =>
+    stack.compose(['run', '--rm', '-T', 'first-start', 'sh', '-c', `exec 2>/dev/null; ${script}`]);
+  const tls = '/var/lib/ticket-broker/tls';
+  const put = (days: number, name: string) =>
+    `openssl req -x509 -config certificate.cnf -days ${days} -newkey rsa:2048 -nodes ` +
+    `-subj '/CN=${name}' -keyout ${tls}/key.pem -out ${tls}/certificate.pem`;
+  const afterwards = async (days: number, name: string) => {
+    const told = await inside(
+      `${put(days, name)} && cat ${tls}/certificate.pem && echo && sh first-start.sh`,
+    );
+    const now = new X509Certificate(await inside(`cat ${tls}/certificate.pem`));
+    const matches = await inside(`openssl pkey -in ${tls}/key.pem -pubout`);
+    expect(now.publicKey.export({ type: 'spki', format: 'pem' })).toBe(matches);
+    return told.includes(now.toString()) ? 'kept' : 'made anew';
+  };
+  expect(await afterwards(29, 'ticket-broker, self-signed')).toBe('made anew');
+  expect(await afterwards(40, 'ticket-broker, self-signed')).toBe('kept');
+  expect(await afterwards(1, 'chat.example')).toBe('kept');
 });

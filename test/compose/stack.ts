@@ -2,17 +2,25 @@ import { type ExecFileOptions, execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
-export type Service = 'http' | 'ws' | 'lb' | 'redis';
-
-/** docker-compose.yml, running under a name and a port of its own. */
+/** docker-compose.yml, running under a name and ports of its own. */
 export interface Stack {
+  /** https://127.0.0.1:… */
   url: string;
+  /** Where it redirects from. */
+  plainUrl: string;
+  /** Where Prometheus is, once it is up. */
+  prometheusUrl: string;
+  /** In PEM. This process trusts it. */
+  certificate: string;
+  /** What an operator would write into `.env`; it may be changed. */
+  env: Record<string, string>;
   /** Runs docker-compose; answers its standard output. */
   compose: (args: readonly string[], input?: string) => Promise<string>;
-  /** The ids of a service's containers, dead ones too. */
-  containers: (service: Service) => Promise<string[]>;
+  /** The ids of a service's containers, or of all, dead ones too. */
+  containers: (service?: string) => Promise<string[]>;
   /** The decision lines that a container has logged. */
   decisions: (container: string) => Promise<Decision[]>;
   down: () => Promise<void>;
@@ -28,28 +36,43 @@ export interface Decision {
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Builds the image and starts everything. `env` is what an operator would write into `.env`. */
+/** Builds the images and starts everything. `env` is what an operator would write into `.env`. */
 export async function startStack(env: Record<string, string>): Promise<Stack> {
   const project = `ticket-broker-test-${process.pid}`;
-  const port = await freePort();
-  const options = { cwd: root, env: { ...process.env, ...env, HTTP_PORT: String(port) } };
+  const [plain, tls, prometheus] = await Promise.all([freePort(), freePort(), freePort()]);
+  const ports = { HTTP_PORT: `${plain}`, HTTPS_PORT: `${tls}`, PROMETHEUS_PORT: `${prometheus}` };
+  const settings = { ...env };
   const [command, ...first] = composeCommand();
 
-  const compose: Stack['compose'] = (args, input) =>
-    run(command, [...first, '-p', project, ...args], options, input).then(({ stdout }) => stdout);
-  const down = () => compose(['down', '--volumes', '--rmi', 'local', '--timeout', '5']).then(() => {});
+  const compose: Stack['compose'] = (args, input) => {
+    const options = { cwd: root, env: { ...process.env, ...settings, ...ports } };
+    return run(command, [...first, '-p', project, ...args], options, input).then(({ stdout }) => stdout);
+  };
+  // Profiles that are not on are not taken down either.
+  const down = () =>
+    compose([
+      ...['--profile', 'observability', '--profile', 'sentinel', 'down'],
+      ...['--volumes', '--remove-orphans', '--rmi', 'local', '--timeout', '5'],
+    ]).then(() => {});
 
+  let certificate: string;
   try {
     await compose(['up', '-d', '--build']);
+    certificate = await compose(['exec', '-T', 'lb', 'cat', '/var/lib/ticket-broker/tls/certificate.pem']);
   } catch (error) {
     await down();
     throw error;
   }
+  setDefaultCACertificates([...getCACertificates('default'), certificate]);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `https://127.0.0.1:${tls}`,
+    plainUrl: `http://127.0.0.1:${plain}`,
+    prometheusUrl: `http://127.0.0.1:${prometheus}`,
+    certificate,
+    env: settings,
     compose,
     async containers(service) {
-      const labels = [`project=${project}`, `service=${service}`];
+      const labels = [`project=${project}`, ...(service ? [`service=${service}`] : [])];
       const filters = labels.flatMap((label) => ['--filter', `label=com.docker.compose.${label}`]);
       return lines(await docker('ps', '--all', '--quiet', '--no-trunc', ...filters)).sort();
     },
@@ -62,9 +85,9 @@ export async function startStack(env: Record<string, string>): Promise<Stack> {
   };
 }
 
-/** Tries again for as long as a node may take to start and the balancer to find it. */
-export async function eventually(check: () => Promise<void>): Promise<void> {
-  const deadline = Date.now() + 30_000;
+/** Tries again, for as long as a node may take to start and the balancer to find it. */
+export async function eventually(check: () => Promise<void>, seconds = 30): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
   for (;;) {
     try {
       return await check();

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { json } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
+import type { Stack } from './stack.ts';
 
 export interface Minted {
   ticket: string;
@@ -19,6 +21,7 @@ export interface Knock {
 /** A user in front of the balancer. */
 export interface Visitor {
   login: () => Promise<string>;
+  loginWithRefresh: () => Promise<{ token: string; refresh_token: string }>;
   mint: (token: string, headers?: Record<string, string>) => Promise<Minted>;
   /** Opens the socket, with the ticket in the URL or as a subprotocol. */
   knock: (minted: Minted, carrier?: 'url' | 'subprotocol') => Promise<Knock>;
@@ -28,7 +31,15 @@ export interface Visitor {
   secrets: Set<string>;
 }
 
-export function visitor(url: string, username: string, password: string): Visitor {
+/** Makes a user, as an operator does. */
+export async function register(stack: Stack, username: string): Promise<Visitor> {
+  const password = randomBytes(12).toString('base64url');
+  const add = ['ticket-broker', 'users', 'add', username, '--password-stdin'];
+  await stack.compose(['exec', '-T', 'http', ...add], `${password}\n`);
+  return visitor(stack.url, username, password);
+}
+
+function visitor(url: string, username: string, password: string): Visitor {
   const secrets = new Set([password]);
   const sockets = new Set<WebSocket>();
 
@@ -43,13 +54,20 @@ export function visitor(url: string, username: string, password: string): Visito
     return (await response.json()) as T;
   };
 
+  const loginWithRefresh = async () => {
+    const pair = await post<{ token: string; refresh_token: string }>(
+      '/api/login',
+      {},
+      { username, password },
+    );
+    secrets.add(pair.token).add(pair.refresh_token);
+    return pair;
+  };
+
   return {
     secrets,
-    async login() {
-      const { token } = await post<{ token: string }>('/api/login', {}, { username, password });
-      secrets.add(token);
-      return token;
-    },
+    loginWithRefresh,
+    login: async () => (await loginWithRefresh()).token,
     async mint(token, headers) {
       const minted = await post<Minted>('/tickets', { authorization: `Bearer ${token}`, ...headers }, {});
       secrets.add(minted.ticket);

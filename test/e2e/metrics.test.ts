@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, secretsIn, sharedStore, startBroker } from '../support/broker-process.ts';
 import { until } from '../support/e2e-until.ts';
-import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
+import { freePort, type RedisServer, startRedisServer } from '../support/redis-server.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
 const keys = serviceKeysFile({ backend: 'tickets:mint,tickets:redeem,revoke', prometheus: 'sessions:read' });
@@ -33,15 +31,6 @@ async function promtool(told: string): Promise<{ code: number; said: string }> {
   const said = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = await exited;
   return { code: code as number, said: said.join('') };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function open(at: BrokerProcess, query: string): Promise<WebSocket> {

@@ -6,7 +6,7 @@ import { WebSocket } from 'ws';
 import { type BrokerProcess, secretsIn, startBroker } from '../support/broker-process.ts';
 import { ask, handshake } from '../support/e2e-raw-http.ts';
 import { until } from '../support/e2e-until.ts';
-import { type Door, type ProxyName, startProxy, startPythonNode } from '../support/proxies.ts';
+import { type Door, type ProxyName, startChatNode, startProxy } from '../support/proxies.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -30,7 +30,7 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
   let proxy: Door;
   beforeAll(async () => {
     broker = await startBroker({ ...env, ATTEMPT_LIMIT: '0' });
-    node = await startPythonNode({ BROKER_URL: broker.url, BROKER_KEY: keyOf('node') });
+    node = await startChatNode('python', { BROKER_URL: broker.url, BROKER_KEY: keyOf('node') });
     proxy = await startProxy(name, { broker: broker.port, node: node.port });
   });
   afterAll(async () => {
@@ -39,8 +39,8 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
     await broker?.stop();
   });
 
-  const dial = async (query: string, protocols: string[] = [], headers = {}) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/chat${query}`, protocols, { headers });
+  const dial = async (query: string, protocols: string[] = [], headers = {}, port = proxy.port) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/chat${query}`, protocols, { headers });
     socket.on('error', () => {});
     const [data] = await once(socket, 'message');
     return { socket, welcome: JSON.parse(String(data)) };
@@ -70,16 +70,34 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
     expect(replay.status).toBe(401);
   });
 
+  const revoke = async (target: object) => {
+    const answer = await fetch(`${broker.url}/revocations`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${keyOf('root')}`, 'content-type': 'application/json' },
+      body: JSON.stringify(target),
+    });
+    expect(answer.status).toBe(200);
+  };
+
   test('a session that is revoked is closed by the node, which follows the feed', async () => {
     const { ticket, ticket_id } = await broker.mint();
     const { socket } = await dial(`?ticket=${ticket}`);
     const closed = once(socket, 'close');
-    const answer = await fetch(`${broker.url}/revocations`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${keyOf('root')}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ ticket_id }),
-    });
-    expect(answer.status).toBe(200);
+    await revoke({ ticket_id });
+    expect((await closed)[0]).toBe(3003);
+  });
+
+  test('the chat node on ws reads the same headers and the same feed', async () => {
+    await using other = await startChatNode('ws', { BROKER_URL: broker.url, BROKER_KEY: keyOf('node') });
+    await using door = await startProxy(name as ProxyName, { broker: broker.port, node: other.port });
+    const { ticket, ticket_id } = await broker.mint();
+    const { socket, welcome } = await dial('', ['chat', `ticket.${ticket}`], {}, door.port);
+    expect([welcome, socket.protocol]).toEqual([{ type: 'welcome', user: 'alice' }, 'chat']);
+    socket.send('hello');
+    const [data] = await once(socket, 'message');
+    expect(JSON.parse(String(data))).toEqual({ type: 'message', user: 'alice', text: 'hello' });
+    const closed = once(socket, 'close');
+    await revoke({ ticket_id });
     expect((await closed)[0]).toBe(3003);
   });
 

@@ -111,7 +111,10 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
       const messages: Record<string, unknown>[] = [];
       socket.on('message', (data) => messages.push(JSON.parse(String(data))));
       await expect.poll(() => messages.length).toBe(2);
-      expect(messages).toMatchObject([{ type: 'welcome', sub: 'alice' }, { error: 'unknown_type' }]);
+      expect(messages).toMatchObject([
+        { type: 'welcome', sub: 'alice' },
+        { type: 'early', user: 'alice' },
+      ]);
 
       const second = await opened();
       second.send(show(ticket));

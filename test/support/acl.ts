@@ -34,6 +34,8 @@ export const grants = {
     '+zremrangebyscore',
     '+del',
   ],
+  /** Where CHAT is on. */
+  chat: ['+rpush', '+ltrim', '+lrange', '+zcard', '+publish', '+subscribe', '+unsubscribe', '&wst:chat*'],
   /** Where the URL ends in a database number. */
   database: ['+select'],
   cluster: ['+cluster|slots', '+cluster|info', '+asking', '+readonly', '+readwrite'],

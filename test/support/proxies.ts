@@ -58,10 +58,19 @@ export async function startProxy(name: ProxyName, to: { broker: number; node: nu
   };
 }
 
-/** The chat node of `examples/`. */
-export async function startPythonNode(env: NodeJS.ProcessEnv): Promise<{ port: number } & AsyncDisposable> {
+const chatNodes = {
+  python: ['/usr/bin/python3', 'examples/chat-node-python/chat_node.py'],
+  ws: [process.execPath, 'examples/chat-node-ws/chat-node.js'],
+} as const;
+
+/** A chat node of `examples/`. */
+export async function startChatNode(
+  name: keyof typeof chatNodes,
+  env: NodeJS.ProcessEnv,
+): Promise<{ port: number } & AsyncDisposable> {
+  const [command, file] = chatNodes[name];
   const port = await freePort();
-  const child = spawn('/usr/bin/python3', [join(repository, 'examples/chat-node-python/chat_node.py')], {
+  const child = spawn(command, [join(repository, file)], {
     env: { PORT: `${port}`, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

@@ -1,0 +1,208 @@
+import type { RefusalCode } from '../errors.ts';
+import { BrokerError, refusals } from '../errors.ts';
+import { closeCodes } from '../sessions/close-codes.ts';
+import type { Connection, Enter, Message } from '../sessions/connection.ts';
+import type { Backplane, Present, Said } from './backplane.ts';
+import { faultOf, isReserved, type Spoken } from './message.ts';
+
+/** What the chat refuses, besides what the broker does. */
+type ChatRefusal = 'reserved_type' | 'not_joined' | 'too_many_rooms';
+
+export interface ChatOptions {
+  backplane: Backplane;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  randomUUID: () => string;
+  log: { error(fields: object, text: string): void };
+}
+
+/** Where who names no room is. */
+const lobby = 'lobby';
+/** Rooms that one socket may be in, and bytes that it may say at once: what is said is kept for a while. */
+const mostRooms = 100;
+const mostBytes = 4096;
+
+interface Room {
+  readonly name: string;
+  /** All that hear what is said. */
+  readonly members: Set<Member>;
+  /** Those who have joined, by their subject: they see who comes and goes, and are seen. */
+  readonly present: Map<string, Set<Member>>;
+  readonly stop: () => void;
+}
+
+interface Member {
+  readonly connection: Connection;
+  readonly who: Present;
+  /** The room of a message that names none. */
+  readonly own: string;
+  readonly rooms: Set<Room>;
+  /** What is said in rooms whose history is still on its way: afterwards it would come first. */
+  readonly held: Map<Room, Said[]>;
+}
+
+/**
+ * The chat that lives behind the gate. A socket hears its own room from the start, that of the handshake or else the lobby;
+ * `join` adds other rooms, the history, and who is there. Everything is checked against the record, without a look-up.
+ */
+export function createChat({ backplane, now, randomUUID, log }: ChatOptions): Enter {
+  const rooms = new Map<string, Room>();
+
+  const deliver = (room: Room, said: Said) => {
+    const { type } = JSON.parse(said.text) as { type: string };
+    const hearers = type === 'presence' ? [...room.present.values()].flatMap((of) => [...of]) : room.members;
+    for (const member of hearers) {
+      const held = member.held.get(room);
+      if (held) held.push(said);
+      else member.connection.send(said.text);
+    }
+  };
+
+  const roomOf = (name: string): Room => {
+    const known = rooms.get(name);
+    if (known) return known;
+    const stop = backplane.hear(name, (said) => deliver(room, said));
+    const room: Room = { name, members: new Set(), present: new Map(), stop };
+    rooms.set(name, room);
+    return room;
+  };
+
+  const enter = (member: Member, name: string): Room => {
+    const room = roomOf(name);
+    room.members.add(member);
+    member.rooms.add(room);
+    return room;
+  };
+
+  const tellPresence = (room: string, { username }: Present, status: 'joined' | 'left') =>
+    backplane.say(
+      room,
+      { id: randomUUID(), text: JSON.stringify({ type: 'presence', room, user: username, status }) },
+      false,
+    );
+
+  const join = async (member: Member, name: string) => {
+    if (member.rooms.size >= mostRooms && !inRoom(member, name)) {
+      return refuse(member, { type: 'join' }, 'too_many_rooms', `A socket may be in ${mostRooms} rooms.`);
+    }
+    const room = enter(member, name);
+    if (member.held.has(room)) return;
+    const held: Said[] = [];
+    member.held.set(room, held);
+    try {
+      const history = await backplane.history(name);
+      const isNew = await appear(room, member);
+      // It may have left while it was still coming.
+      if (!member.rooms.has(room)) return await disappear(room, member);
+      const members = await backplane.members(name);
+      const known = new Set(history.map(({ id }) => id));
+      say(member, {
+        type: 'joined',
+        room: name,
+        members: [...new Set(members.map(({ username }) => username))],
+        history: history.map(({ text }) => JSON.parse(text)),
+      });
+      for (const { id, text } of held) if (!known.has(id)) member.connection.send(text);
+      if (isNew) await tellPresence(name, member.who, 'joined');
+    } finally {
+      member.held.delete(room);
+    }
+  };
+
+  /** @returns whether nobody saw them before, on any node */
+  const appear = async ({ name, present }: Room, member: Member): Promise<boolean> => {
+    const { who } = member;
+    const others = present.get(who.sub);
+    if (others) others.add(member);
+    else present.set(who.sub, new Set([member]));
+    return others ? false : backplane.arrive(name, who);
+  };
+
+  const disappear = async ({ name, present }: Room, member: Member) => {
+    const { who } = member;
+    const own = present.get(who.sub);
+    if (!own?.delete(member) || own.size > 0) return;
+    present.delete(who.sub);
+    if (await backplane.depart(name, who)) await tellPresence(name, who, 'left');
+  };
+
+  const leave = async (member: Member, room: Room) => {
+    room.members.delete(member);
+    member.rooms.delete(room);
+    if (room.members.size === 0) {
+      rooms.delete(room.name);
+      room.stop();
+    }
+    await disappear(room, member);
+  };
+
+  const speak = async (member: Member, room: string, message: Spoken) => {
+    if (!inRoom(member, room)) return refuse(member, message, 'not_joined', 'Join the room first.');
+    const requestId = randomUUID();
+    const stamped = { ...message, room, user: member.who.username, timestamp: now() / 1000, requestId };
+    const text = JSON.stringify(stamped);
+    if (Buffer.byteLength(text) > mostBytes) {
+      return refuse(member, message, 'payload_too_large', `A message may have ${mostBytes} bytes.`);
+    }
+    await backplane.say(room, { id: requestId, text }, true);
+  };
+
+  const take = async (member: Member, message: Message) => {
+    const fault = faultOf(message);
+    if (fault) return member.connection.close(closeCodes.policy, fault.slice(0, 100));
+    const { type, room = member.own } = message as Spoken;
+    if (isReserved(type)) return refuse(member, message, 'reserved_type', 'Only the server says this.');
+    if (!mayEnter(member, room)) return member.connection.close(closeCodes.policy, 'room_forbidden');
+    if (type === 'join') return join(member, room);
+    if (type !== 'leave') return speak(member, room, message as Spoken);
+    const left = inRoom(member, room);
+    if (left) await leave(member, left);
+    say(member, { type: 'left', room });
+  };
+
+  return (connection) => {
+    const { record } = connection.session;
+    const { sub, username } = record;
+    const member: Member = {
+      connection,
+      who: { sub, username },
+      own: connection.peer.room ?? lobby,
+      rooms: new Set(),
+      held: new Map(),
+    };
+    if (mayEnter(member, member.own)) enter(member, member.own);
+    return {
+      receive(message) {
+        take(member, message).catch((error: unknown) => {
+          if (error instanceof BrokerError) return refuse(member, message, error.code, error.message);
+          log.error({ err: error }, 'unexpected error');
+          refuse(member, message, 'internal_error', refusals.internal_error.text);
+        });
+      },
+      leave() {
+        // Whom the store does not hear of is gone with their lease.
+        for (const room of member.rooms) leave(member, room).catch(() => {});
+      },
+    };
+  };
+}
+
+function inRoom({ rooms }: Member, name: string): Room | undefined {
+  for (const room of rooms) if (room.name === name) return room;
+  return undefined;
+}
+
+function mayEnter({ connection }: Member, room: string): boolean {
+  const { rooms } = connection.session.record;
+  return rooms === undefined || rooms.includes(room);
+}
+
+function say({ connection }: Member, message: object): void {
+  connection.send(JSON.stringify(message));
+}
+
+/** Tells the sender which message it is about, where that carried an `id`. */
+function refuse(member: Member, { id }: Message, error: RefusalCode | ChatRefusal, text: string): void {
+  const about = typeof id === 'string' || typeof id === 'number' ? { id } : {};
+  say(member, { type: 'error', error, error_description: text, ...about });
+}

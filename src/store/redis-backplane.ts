@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Backplane, BackplaneLimits, Present, Said } from '../chat/backplane.ts';
+import { BrokerError } from '../errors.ts';
+import type { RedisConnection } from './connection.ts';
+import { reasonOf } from './driver-errors.ts';
+import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
+
+export interface RedisBackplaneOptions extends BackplaneLimits {
+  connection: RedisConnection;
+  /** Where the subscriber connects. */
+  place: Pick<SubscriberOptions, 'address' | 'tls' | 'commandTimeout'>;
+  log: Pick<Logger, 'error' | 'info'>;
+  /** Begins every key and channel. */
+  prefix: string;
+  /** The name of this process, unlike that of any other. */
+  node: string;
+  /** Milliseconds after which a silent node's members are gone. */
+  leaseMs?: number;
+}
+
+interface Heard {
+  readonly listeners: Set<(said: Said) => void>;
+  /** The ids of what was heard last, so that the history brings only what was missed; undefined: nothing is known yet. */
+  recent: Set<string> | undefined;
+  /** Resolves once its channel is subscribed to. */
+  readonly subscribed: Promise<void>;
+}
+
+/** Milliseconds that a room's history outlives what was said last: a day. */
+const historyMs = 86_400_000;
+const mostMembers = 1000;
+/** Milliseconds between two tries to read what was missed. */
+const retryMs = 500;
+/** Histories that are kept at once, over all nodes. */
+const mostHistories = 500;
+
+/**
+ * The rooms that all nodes share: a channel and a list for each, `chat:{<room>}:…`. Who is there is a lease of each node,
+ * renewed as long as the node lives.
+ */
+export function redisBackplane(options: RedisBackplaneOptions): Backplane {
+  const { connection, place, prefix, node, history, log, leaseMs = 45_000 } = options;
+  const channelOf = (room: string) => `${prefix}chat:${spelt(room)}`;
+  const historyKey = (room: string) => `${prefix}chat:{${spelt(room)}}:history`;
+  const membersKey = (room: string) => `${prefix}chat:{${spelt(room)}}:members`;
+  const nodesKey = (room: string, sub: string) => `${prefix}chat:{${spelt(room)}}:nodes:${sub}`;
+  const roomsKey = `${prefix}chat-rooms`;
+  const heard = new Map<string, Heard>();
+  /** Whom this node has said to be where, to say it again. */
+  const held = new Map<string, { room: string; who: Present }>();
+
+  const deliver = (room: Heard, said: Said) => {
+    room.recent ??= new Set();
+    const { recent, listeners } = room;
+    if (recent.has(said.id)) return;
+    recent.add(said.id);
+    for (const oldest of recent) {
+      if (recent.size <= 2 * history + 100) break;
+      recent.delete(oldest);
+    }
+    for (const listener of listeners) listener(said);
+  };
+
+  const historyOf = async (room: string) =>
+    ((await connection.command('LRANGE', historyKey(room), 0, -1)) as string[]).map(saidIn);
+
+  /** What a room has said while nobody here could hear it; what it said before it was heard at all is not among it. */
+  const catchUp = async (name: string, room: Heard) => {
+    const all = await historyOf(name);
+    if (!room.recent) room.recent = new Set(all.map(({ id }) => id));
+    else for (const said of all) deliver(room, said);
+  };
+
+  /** The same, as soon as Redis answers. */
+  const catchUpSoon = async (name: string, room: Heard) => {
+    while (heard.get(name) === room) {
+      const done = await catchUp(name, room).then(
+        () => true,
+        () => false,
+      );
+      if (done) return;
+      await sleep(retryMs, undefined, { ref: false });
+    }
+  };
+
+  const subscribe = async (name: string, room: Heard) => {
+    await catchUp(name, room).catch(() => {});
+    if (heard.get(name) !== room) return;
+    await subscriber.subscribe(channelOf(name));
+    // What came in between.
+    void catchUpSoon(name, room);
+  };
+
+  /** Who speaks or asks what has been said wants to hear what comes next. */
+  const subscribed = async (name: string) => {
+    const room = heard.get(name);
+    if (!room) return;
+    const late = new AbortController();
+    const tooLate = sleep(place.commandTimeout, undefined, { signal: late.signal }).then(() => {
+      throw new BrokerError('store_unavailable', { reason: 'store: not subscribed yet' });
+    });
+    tooLate.catch(() => {});
+    await Promise.race([room.subscribed, tooLate]).finally(() => late.abort());
+  };
+
+  /** Rooms cost nothing to make up, and what is kept of them must never crowd out tickets. */
+  const boundHistories = async (room: string) => {
+    await connection.command('ZADD', roomsKey, Date.now(), room);
+    const rooms = Number(await connection.command('ZCARD', roomsKey));
+    if (rooms <= mostHistories) return;
+    const oldest = await connection.command('ZRANGE', roomsKey, 0, rooms - mostHistories - 1);
+    for (const name of oldest as string[]) {
+      await connection.command('DEL', historyKey(name));
+      await connection.command('ZREM', roomsKey, name);
+    }
+  };
+
+  let fault: string | undefined;
+  const pulse = `${prefix}chat-pulse:${node}`;
+  const subscriber = redisSubscriber({
+    ...place,
+    pulse,
+    beat: () => connection.command('PUBLISH', pulse, ''),
+    onMessage(channel, message) {
+      const room = heard.get(decodeURIComponent(channel.slice(channelOf('').length)));
+      if (room) deliver(room, saidIn(message));
+    },
+    onFault(error) {
+      const reason = reasonOf(error);
+      if (reason !== fault)
+        log.error(
+          { reason },
+          'the chat cannot be heard: is its Redis user granted what docs/guarantees.md lists?',
+        );
+      fault = reason;
+    },
+    onResumed() {
+      if (fault) log.info('the chat is heard again');
+      fault = undefined;
+      for (const [name, room] of heard) void catchUpSoon(name, room);
+    },
+  });
+
+  const arrive = async (room: string, who: Present) => {
+    const keys = [membersKey(room), nodesKey(room, who.sub)];
+    const [isNew] = await connection.run('arrive', keys, node, memberText(who), leaseMs);
+    return isNew === 1;
+  };
+  const renewal = setInterval(() => {
+    for (const { room, who } of held.values()) arrive(room, who).catch(() => {});
+  }, leaseMs / 3).unref();
+
+  return {
+    hear(room, listener) {
+      const known = heard.get(room);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const asked = known ?? { listeners: new Set(), recent: undefined, subscribed: promise };
+      asked.listeners.add(listener);
+      if (!known) {
+        heard.set(room, asked);
+        void subscribe(room, asked).then(resolve);
+      }
+      return () => {
+        asked.listeners.delete(listener);
+        if (asked.listeners.size > 0 || heard.get(room) !== asked) return;
+        heard.delete(room);
+        subscriber.unsubscribe(channelOf(room));
+      };
+    },
+    async say(room, { id, text }, keep) {
+      await subscribed(room);
+      const kept = keep ? history : 0;
+      const call = [historyKey(room), channelOf(room), `${id} ${text}`, kept, historyMs] as const;
+      const [length] = await connection.run('say', ...call);
+      if (length === 1 || (keep && Math.random() < 0.05)) boundHistories(room).catch(() => {});
+    },
+    async history(room) {
+      await subscribed(room);
+      return historyOf(room);
+    },
+    async arrive(room, who) {
+      held.set(`${room}\n${who.sub}`, { room, who });
+      return arrive(room, who);
+    },
+    async depart(room, who) {
+      held.delete(`${room}\n${who.sub}`);
+      const keys = [membersKey(room), nodesKey(room, who.sub)];
+      const [isGone] = await connection.run('depart', keys, node, memberText(who));
+      return isGone === 1;
+    },
+    async members(room) {
+      const members = await connection.run('members', membersKey(room), mostMembers);
+      return (members as string[]).map(presentIn);
+    },
+    async close() {
+      clearInterval(renewal);
+      heard.clear();
+      subscriber.close();
+      const leave = ({ room, who }: { room: string; who: Present }) =>
+        connection.run('depart', [membersKey(room), nodesKey(room, who.sub)], node, memberText(who));
+      await Promise.allSettled([...held.values()].map(leave));
+      held.clear();
+    },
+  };
+}
+
+/** Braces in a name would be taken for the mark of the slot. */
+const spelt = (room: string) => encodeURIComponent(room.toWellFormed());
+
+function saidIn(entry: string): Said {
+  const space = entry.indexOf(' ');
+  return { id: entry.slice(0, space), text: entry.slice(space + 1) };
+}
+
+// Names hold no control characters.
+const memberText = ({ sub, username }: Present) => `${sub}\n${username}`;
+
+function presentIn(text: string): Present {
+  const [sub = '', username = ''] = text.split('\n');
+  return { sub, username };
+}

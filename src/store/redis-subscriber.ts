@@ -1,0 +1,95 @@
+import { type ClientOptions, openSubscriber, type Redis } from './redis-client.ts';
+
+export interface SubscriberOptions extends ClientOptions {
+  /** A channel of this node's own, on which it hears whether it hears. */
+  pulse: string;
+  /** Publishes on it. */
+  beat: () => Promise<unknown>;
+  onMessage: (channel: string, message: string) => void;
+  /** Told when it is not allowed to hear, or cannot. */
+  onFault: (error: unknown) => void;
+  /** Told after everything is subscribed to again: what came meanwhile has not been heard. */
+  onResumed: () => void;
+  /** Milliseconds between two beats; a connection that has brought none for two of them is given up. */
+  beatMs?: number;
+}
+
+export interface Subscriber {
+  /** Resolves once the channel is heard, however long that takes. */
+  subscribe(channel: string): Promise<void>;
+  unsubscribe(channel: string): void;
+  close(): void;
+}
+
+/**
+ * Hears channels, whatever becomes of the connection: one that is broken comes back by itself, and one that is silent is
+ * noticed, since a node says something to itself now and then. No error reaches anybody.
+ */
+export function redisSubscriber(options: SubscriberOptions): Subscriber {
+  const { pulse, beat, onMessage, onFault, onResumed, beatMs = 2000 } = options;
+  const channels = new Set([pulse]);
+  /** Those who wait for a channel, by its name. */
+  const waiting = new Map<string, (() => void)[]>();
+  let closed = false;
+  let client: Redis | undefined;
+  let lastHeard = performance.now();
+
+  const heard = (...names: string[]) => {
+    for (const name of names) {
+      for (const resolve of waiting.get(name) ?? []) resolve();
+      waiting.delete(name);
+    }
+  };
+  const ask = async (of: Redis, ...names: string[]) => {
+    try {
+      await of.subscribe(...names);
+      heard(...names);
+    } catch (error) {
+      if (!closed) onFault(error);
+      of.disconnect(true);
+    }
+  };
+
+  const open = (turn: number) => {
+    const opened = openSubscriber(options, turn);
+    client = opened;
+    lastHeard = performance.now();
+    opened.on('error', () => {});
+    opened.on('message', (channel: string, message: string) => {
+      lastHeard = performance.now();
+      if (channel !== pulse) onMessage(channel, message);
+    });
+    opened.on('ready', async () => {
+      await ask(opened, ...channels);
+      if (!closed && client === opened && opened.status === 'ready') onResumed();
+    });
+    const pacemaker = setInterval(() => {
+      if (closed) return clearInterval(pacemaker);
+      beat().catch(() => {});
+      if (performance.now() - lastHeard < 2.5 * beatMs) return;
+      clearInterval(pacemaker);
+      opened.disconnect();
+      open(turn + 1);
+    }, beatMs).unref();
+  };
+  open(0);
+
+  return {
+    subscribe(channel) {
+      channels.add(channel);
+      if (client?.status === 'ready') void ask(client, channel);
+      return new Promise((resolve) => {
+        waiting.set(channel, [...(waiting.get(channel) ?? []), resolve]);
+      });
+    },
+    unsubscribe(channel) {
+      channels.delete(channel);
+      heard(channel);
+      if (client?.status === 'ready') client.unsubscribe(channel).catch(() => {});
+    },
+    close() {
+      closed = true;
+      client?.disconnect();
+    },
+  };
+}

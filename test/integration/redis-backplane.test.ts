@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { connect } from '../../src/store/connection.ts';
+import { redisBackplane } from '../../src/store/redis-backplane.ts';
+import { parseRedisUrl } from '../../src/store/redis-url.ts';
+import { grants, userRules } from '../support/acl.ts';
+import { backplaneContract } from '../support/backplane-contract.ts';
+import { until } from '../support/e2e-until.ts';
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
+import { type ClusterTopology, command, startCluster } from '../support/redis-topologies.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+
+const log = { error() {}, info() {} };
+
+interface Options {
+  url?: string;
+  prefix?: string;
+  history?: number;
+  leaseMs?: number;
+  node?: string;
+}
+
+async function connected(url: string) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const onState = (state: string) => state === 'connected' && resolve();
+  const connection = connect({ url, commandTimeout: 2000, onState });
+  await promise;
+  return connection;
+}
+
+async function open({
+  url = inject('redisUrl'),
+  prefix = `test-${randomUUID()}:`,
+  history = 10,
+  leaseMs,
+  node = randomUUID(),
+}: Options = {}) {
+  const connection = await connected(url);
+  const place = { address: parseRedisUrl(url), tls: undefined, commandTimeout: 2000 };
+  const lease = leaseMs === undefined ? {} : { leaseMs };
+  const backplane = redisBackplane({ connection, place, prefix, node, history, log, ...lease });
+  return {
+    ...backplane,
+    async close() {
+      await backplane.close();
+      await connection.close();
+    },
+  };
+}
+
+const said = (text: string) => ({ id: randomUUID(), text });
+const who = { sub: 'alice', username: 'Alice' };
+
+backplaneContract('Redis', ({ history }) => open({ history }));
+
+describe('in Cluster', () => {
+  let cluster: ClusterTopology;
+  beforeAll(async () => {
+    cluster = await startCluster();
+  });
+  afterAll(() => cluster?.dispose());
+  backplaneContract('Redis Cluster', ({ history }) => open({ history, url: cluster.url }));
+});
+
+describe('several nodes', () => {
+  test('hear each other, and are one as to who is there', async () => {
+    const prefix = `test-${randomUUID()}:`;
+    const [here, there] = [await open({ prefix }), await open({ prefix })];
+    const heard: string[] = [];
+    there.hear('a', ({ text }) => heard.push(text));
+    // Saying something there waits until it hears.
+    await there.say('a', said('0'), true);
+    await here.say('a', said('1'), true);
+    await until(() => heard.length === 2, 'both are heard');
+    expect(heard).toEqual(['0', '1']);
+
+    expect(await here.arrive('a', who)).toBe(true);
+    expect(await there.arrive('a', who)).toBe(false);
+    expect(await here.depart('a', who)).toBe(false);
+    expect(await here.members('a')).toEqual([who]);
+    expect(await there.depart('a', who)).toBe(true);
+    await here.close();
+    await there.close();
+  });
+
+  test('those of a node that has died are gone with its lease, those of a live one stay', async () => {
+    const prefix = `test-${randomUUID()}:`;
+    const [alive, watcher] = [await open({ prefix, leaseMs: 600 }), await open({ prefix })];
+    const room = `${prefix}chat:{a}`;
+    const connection = await connected(inject('redisUrl'));
+    // What a node would leave behind that was killed.
+    await connection.run('arrive', [`${room}:members`, `${room}:nodes:bob`], 'killed', 'bob\nbob', 300);
+    await alive.arrive('a', who);
+    expect(await watcher.members('a')).toHaveLength(2);
+    await watcher.arrive('a', { sub: 'carol', username: 'carol' });
+    await until(async () => (await watcher.members('a')).length === 2, 'the dead one is gone');
+    expect((await watcher.members('a')).map(({ sub }) => sub)).toEqual(
+      expect.arrayContaining(['alice', 'carol']),
+    );
+    await alive.close();
+    await watcher.close();
+    await connection.close();
+  });
+
+  test.each(['breaks', 'falls silent'])(
+    'what is said while the connection %s is heard afterwards, once',
+    async (how) => {
+      const prefix = `test-${randomUUID()}:`;
+      const server = await startRedisServer();
+      const wire = await startTcpProxy(server.port);
+      const behind = await open({ prefix, url: `redis://127.0.0.1:${wire.port}` });
+      const other = await open({ prefix, url: server.url });
+      const heard: string[] = [];
+      behind.hear('a', ({ text }) => heard.push(text));
+      await behind.say('a', said('before'), true);
+      await until(() => heard.length === 1, 'it is heard');
+      wire.swallowReplies();
+      for (const text of ['1', '2', '3']) await other.say('a', said(text), true);
+      if (how === 'breaks') wire.cut();
+      else {
+        // Nobody ends the connection: the node has to notice. Then the network is well again.
+        setTimeout(() => wire.cut(), 6000);
+      }
+      await until(() => heard.length >= 4, 'what was missed is heard', 20);
+      await other.say('a', said('after'), true);
+      await until(() => heard.length >= 5, 'what comes now is heard');
+      expect(heard).toEqual(['before', '1', '2', '3', 'after']);
+      await behind.close();
+      await other.close();
+      await wire.close();
+      await server.dispose();
+    },
+  );
+
+  test('while Redis is away, speaking is refused in time', async () => {
+    const server = await startRedisServer();
+    const backplane = await open({ url: server.url });
+    await server.dispose();
+    const asked = performance.now();
+    await expect(backplane.say('a', said('x'), true)).rejects.toMatchObject({ code: 'store_unavailable' });
+    backplane.hear('b', () => {});
+    await expect(backplane.say('b', said('x'), true)).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(performance.now() - asked).toBeLessThan(10_000);
+    await backplane.close();
+  });
+});
+
+describe('a Redis user with exactly our commands', () => {
+  const password = 'of-the-broker';
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedisServer();
+  });
+  afterAll(() => server?.dispose());
+
+  /** One of each thing that is done. */
+  const live = async (commands: readonly string[]) => {
+    await command(server, 'FLUSHALL');
+    await command(server, 'ACL', 'SETUSER', 'broker', ...userRules(password, commands));
+    const url = `redis://broker:${password}@127.0.0.1:${server.port}`;
+    const backplane = await open({ url, prefix: 'wst:' });
+    try {
+      const heard: string[] = [];
+      const stop = backplane.hear('a', ({ text }) => heard.push(text));
+      await backplane.say('a', said('x'), true);
+      await until(() => heard.length === 1, 'it is heard', 2);
+      await backplane.arrive('a', who);
+      await backplane.members('a');
+      await backplane.history('a');
+      await backplane.depart('a', who);
+      for (let n = 0; n < 100; n++) await backplane.say(`b${n % 2}`, said('x'), true);
+      await until(
+        async () => (await command(server, 'EXISTS', 'wst:chat-rooms')) === 1,
+        'rooms are counted',
+        2,
+      );
+      stop();
+      await until(
+        async () => channels((await command(server, 'PUBSUB', 'CHANNELS')) as string[]),
+        'unheard',
+        2,
+      );
+    } finally {
+      await backplane.close();
+    }
+  };
+  const channels = (all: string[]) => !all.includes('wst:chat:a');
+
+  test('can chat', () => live([...grants.always, ...grants.chat]));
+  test.each(grants.chat)('needs %s for it', async (grant) => {
+    const others = grants.chat.filter((other) => other !== grant);
+    await expect(live([...grants.always, ...others])).rejects.toThrow();
+  });
+});
+
+test('rooms that somebody makes up do not pile up', async () => {
+  const prefix = `test-${randomUUID()}:`;
+  const backplane = await open({ prefix });
+  for (let n = 0; n < 520; n++) await backplane.say(`room ${n}`, said('x'), true);
+  await until(async () => (await backplane.history('room 0')).length === 0, 'the oldest is forgotten');
+  expect(await backplane.history('room 519')).toHaveLength(1);
+  await backplane.close();
+});
