@@ -16,7 +16,7 @@ export interface ChatOptions {
   log: { error(fields: object, text: string): void };
 }
 
-/** Where who names no room is. */
+/** Where who names no room is, unless they may not: then it is the first room that they may enter. */
 const lobby = 'lobby';
 /** Rooms that one socket may be in, and bytes that it may say at once: what is said is kept for a while. */
 const mostRooms = 100;
@@ -42,7 +42,7 @@ interface Member {
 }
 
 /**
- * The chat that lives behind the gate. A socket hears its own room from the start, that of the handshake or else the lobby;
+ * The chat that lives behind the gate. A socket hears its own room from the start, that of the handshake or else the lobby, or the first that it may enter;
  * `join` adds other rooms, the history, and who is there. Everything is checked against the record, without a look-up.
  */
 export function createChat({ backplane, now, randomUUID, log }: ChatOptions): Enter {
@@ -166,7 +166,10 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     const member: Member = {
       connection,
       who: { sub, username },
-      own: connection.peer.room ?? lobby,
+      own:
+        connection.peer.room ??
+        (record.rooms?.includes(lobby) === false ? record.rooms[0] : undefined) ??
+        lobby,
       rooms: new Set(),
       held: new Map(),
     };

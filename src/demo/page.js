@@ -5,7 +5,7 @@ import { explained, known, reasons } from './refused.js';
 import { chapter } from './sequence.js';
 import { Closed, openSocket } from './socket.js';
 import { act, done, resultOf } from './steps.js';
-import { a, openPane, panes, room } from './talk.js';
+import { a, openElsewhere, openPane, panes, room } from './talk.js';
 import { showTicket, stampTicket } from './ticket-card.js';
 
 const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
@@ -127,7 +127,7 @@ revoke.addEventListener('click', () =>
 comeBack.addEventListener('click', () =>
   actLoggedIn(comeBack, 7, async () => {
     chapter('7 · Come back');
-    for (const pane of panes) await openPane(pane, await freshTicket());
+    for (const pane of panes) await openElsewhere(pane);
     tell(resultOf(7), 'good', 'Both are back, each with a ticket that nobody had used.');
     done(7);
   }),

@@ -9,6 +9,7 @@ import { done, isDone, resultOf } from './steps.js';
 export const room = 'demo';
 // Tells this page's own messages from those of others in the room.
 const pageId = crypto.randomUUID?.() ?? `${Math.random()}`;
+const triesForAnotherNode = 3;
 // When a revocation reached the sockets last: it reaches both.
 let heardOfIt = Number.NEGATIVE_INFINITY;
 
@@ -46,13 +47,28 @@ export async function openPane(pane, minted) {
   return session;
 }
 
+/**
+ * Opens a socket, and another in its place while it is on the node where the other pane's is: there may be several.
+ *
+ * @param {Pane} pane
+ */
+export async function openElsewhere(pane) {
+  const other = pane === a ? b : a;
+  for (let tries = 1; ; tries++) {
+    await openPane(pane, await freshTicket());
+    if (!isShared || pane.node === undefined || pane.node !== other.node || tries === triesForAnotherNode)
+      return;
+    arrow('browser', 'ws', `close 1000 · socket ${pane === a ? 'A' : 'B'}, to try for another node`);
+  }
+}
+
 function whereTheyAre() {
   if (!a.node || !b.node) return;
   const where =
     a.node !== b.node
       ? 'Two sockets on two nodes: what one says reaches the other through Redis.'
       : isShared
-        ? 'Both on the same node, as the balancer chose. Where there are several, connect one again to land on another.'
+        ? 'Both on the same node, as the balancer chose, or as there is no other.'
         : 'One process holds both. With Redis behind them, each could be on any of many nodes.';
   tell(resultOf(5), a.node === b.node ? 'plain' : 'good', where);
 }
@@ -71,7 +87,7 @@ for (const [name, pane] of [
         return;
       }
       chapter(`Socket ${name}, with a new ticket`);
-      await openPane(pane, await freshTicket());
+      await openElsewhere(pane);
     }),
   );
   form.addEventListener('submit', (event) => {

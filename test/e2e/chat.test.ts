@@ -194,6 +194,13 @@ describe('a room', () => {
     for (const chat of [alice, bob]) chat.socket.close();
   });
 
+  test('is the first that the record allows, where that is not the lobby', async () => {
+    const alice = await come(here, 'alice', { rooms: ['attic', 'cellar'] });
+    alice.say({ type: 'message' });
+    expect(await alice.next('message')).toMatchObject({ room: 'attic' });
+    alice.socket.close();
+  });
+
   test('a record without rooms opens none: not even the lobby', async () => {
     const [alice, bob] = [await come(here, 'alice'), await come(here, 'bob', { rooms: [] })];
     alice.say({ type: 'message' });
