@@ -45,6 +45,11 @@ export const variables = {
     'info',
     'least severe level that is logged',
   ),
+  AUDIT_LOG: Type.Optional(
+    text(
+      'where each security decision is kept as a line of JSON: a file, which SIGHUP opens anew, or stdout or stderr; unset: nowhere',
+    ),
+  ),
   REDIS_URL: Type.Optional(
     text(
       'redis://[user:password@]host[:port][/db], redis+sentinel://h1,h2/name[/db] or redis+cluster://h1,h2, rediss for TLS; unset: this process only',
@@ -73,7 +78,8 @@ export const variables = {
     Type.Integer({
       minimum: 0,
       maximum: 65_535,
-      description: 'port of /metrics, on HOST; unset: no metrics',
+      description:
+        'port of /metrics, on HOST, for everybody who reaches it; unset: /metrics on PORT, for service keys of scope sessions:read',
     }),
   ),
   DRAIN_TIMEOUT: seconds(25, 0, 3600, 'seconds that a stopping process gives its connections'),

@@ -1,6 +1,6 @@
 import { countedAs } from '../address.ts';
 import type { Caller } from '../credentials/caller.ts';
-import type { Decide, Facts } from '../decisions.ts';
+import { type Decide, type Facts, tellWhereabouts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { Revoker, Store } from '../store/store.ts';
 import { allowedRooms, narrowed } from '../tickets/allowed-rooms.ts';
@@ -80,6 +80,8 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         const { record, ttl } = readRequest(caller, request.body);
         const url = socketUrl(request);
         facts.sub = record.sub;
+        if (record.username !== record.sub) facts.username = record.username;
+        tellWhereabouts(facts, { aud: record.aud });
         const [allowed] = await Promise.all([
           // A backend decides itself where its users may go, and mints for all of them from one address.
           caller.kind === 'user' ? allowedRooms(store, caller, record.rooms) : ('any' as const),
@@ -123,10 +125,11 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     },
     async (request, reply) => {
       const { ticket_id } = request.params;
-      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), ticket_id };
+      const ip = clientAddress(request);
+      const facts: Facts = { decision: 'revoke', ip, target: 'ticket_id', ticket_id };
       return decide(request.log, facts, async () => {
         const caller = await authenticate(request);
-        Object.assign(facts, nameOf(caller));
+        Object.assign(facts, { by: caller.kind }, nameOf(caller));
         const { outcome } = await store.revoke(ticket_id, revokerOf(caller));
         if (outcome === 'forbidden') throw new BrokerError('not_found', { reason: outcome });
         facts.reason = outcome;
@@ -153,9 +156,11 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     async (request) => {
       const { ticket } = request.body;
       if (!isTicket(ticket)) return {};
-      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), ticket_id: ticketId(ticket) };
+      const ip = clientAddress(request);
+      const ticket_id = ticketId(ticket);
+      const facts: Facts = { decision: 'revoke', ip, by: 'holder', target: 'ticket_id', ticket_id };
       return decide(request.log, facts, async () => {
-        facts.reason = (await store.revoke(ticketId(ticket), 'holder')).outcome;
+        facts.reason = (await store.revoke(ticket_id, 'holder')).outcome;
         return {};
       });
     },

@@ -7,10 +7,8 @@ import { closeCodes } from './close-codes.ts';
 import type { Enter, Message, Stay } from './connection.ts';
 import { drain } from './drain.ts';
 import type { LiveSession, LiveSessions, Peer } from './live-sessions.ts';
+import { anotherSubject, type Refresh } from './refresh.ts';
 import type { Session } from './session.ts';
-
-/** Redeems a ticket that arrived on an open socket. @throws BrokerError as the gate does */
-export type Refresh = (ticket: string, peer: Peer) => Promise<Session>;
 
 export interface LiveSocketsOptions {
   /** Milliseconds since the epoch. */
@@ -64,21 +62,18 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   /** Moves the deadline on with a fresh ticket of the same subject. */
   const refreshed = async ({ socket, peer, session }: Live, ticket: string) => {
     try {
-      const fresh = await refresh(ticket, peer);
-      if (fresh.record.sub !== session.session.record.sub) {
-        socket.close(closeCodes.policy, 'another subject');
-        return;
-      }
+      const fresh = await refresh(ticket, peer, session.session);
       session.renew(fresh);
       send(socket, { type: 'session.refreshed', expires_in: secondsUntil(fresh.deadline) });
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
-      send(socket, { type: 'error', error: error.code, error_description: error.message });
+      if (error.reason === anotherSubject) session.end(closeCodes.policy, 'another subject');
+      else send(socket, { type: 'error', error: error.code, error_description: error.message });
     }
   };
 
   const receive = (held: Live, text: string) => {
-    const { socket, stay, messages } = held;
+    const { socket, session, stay, messages } = held;
     const wait = messages?.take() ?? 0;
     if (wait > 0) return tooFast(held, wait);
     held.told = false;
@@ -86,13 +81,13 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
     try {
       message = JSON.parse(text);
     } catch {
-      socket.close(closeCodes.notJson, 'not JSON');
+      session.end(closeCodes.notJson, 'not JSON');
       return;
     }
     if (!isObject(message) || typeof message['type'] !== 'string') {
-      socket.close(closeCodes.policy, 'a message is an object with a type');
+      session.end(closeCodes.policy, 'a message is an object with a type');
     } else if (message['type'] === 'session.refresh') {
-      if (typeof message['ticket'] !== 'string') socket.close(closeCodes.policy, 'ticket is missing');
+      if (typeof message['ticket'] !== 'string') session.end(closeCodes.policy, 'ticket is missing');
       else void refreshed(held, message['ticket']).catch((err) => log.error({ err }, 'unexpected error'));
     } else if (stay) {
       stay.receive(message as Message);
@@ -145,7 +140,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
           },
           peer,
           send: (text) => sendText(socket, text),
-          close: (code, reason) => socket.close(code, reason),
+          close: (code, reason) => entered.end(code, reason),
         }),
         messages: messageLimit > 0 ? allowance(messageLimit, now) : undefined,
         told: false,
@@ -153,18 +148,17 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
       socket.on('pong', () => silent.delete(socket));
       socket.on('message', (data) => receive(held, String(data)));
       socket.on('close', (code) => {
-        entered.leave();
+        entered.leave(code);
         held.stay?.leave();
         live.delete(socket);
         metrics.socketClosed(code);
-        const { ticket_id } = entered.session;
-        log.info({ session_id, ticket_id, sub, code }, 'socket closed');
       });
     },
 
     async closeAll(timeout) {
       closing = true;
       clearInterval(pinger);
+      sessions.stopping();
       await drain([...live], timeout);
       sessions.stop();
     },
