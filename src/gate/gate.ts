@@ -51,6 +51,8 @@ export interface GateSession {
 /** What can be closed with a code: a socket of `ws`, or anything alike. */
 export interface Closable {
   close(code: number, reason: string): void;
+  /** Drops a peer that does not answer the close. */
+  terminate?(): void;
   once(event: 'close', listener: (code?: number) => void): unknown;
 }
 
@@ -63,7 +65,7 @@ export interface Gate {
   authenticate(request: IncomingMessage): Promise<GateSession>;
   /** Says no on a connection that is not upgraded yet, as HTTP. Whatever is no BrokerError is a 500. */
   refuse(socket: Duplex, error: unknown): void;
-  /** Closes the socket when its session is over (3000) or revoked (3003), until it closes. */
+  /** Closes the socket when its session is over (3000) or revoked (3003), within a second, whatever its peer does. */
   hold(socket: Closable, session: GateSession, events?: { onExpiring?: (secondsLeft: number) => void }): void;
   /**
    * Moves the end of a held session on with a fresh ticket of the same subject.
@@ -79,6 +81,9 @@ export interface Gate {
   /** Ends the gate's own connections, and nobody else's. */
   close(): Promise<void>;
 }
+
+/** Milliseconds. */
+const closeWithinMs = 1000;
 
 interface Admitted {
   session: Session;
@@ -145,7 +150,11 @@ export function openGate(options: GateOptions): Gate {
       const entry = admittedAs(session);
       const held = sessions.enter(entry.session, entry.peer, {
         onExpiring: (leftMs) => onExpiring?.(Math.round(leftMs / 1000)),
-        onEnd: (code, reason) => socket.close(code, reason),
+        onEnd(code, reason) {
+          socket.close(code, reason);
+          // A peer that does not answer the close would have its say until `ws` loses patience, half a minute later.
+          setTimeout(() => socket.terminate?.(), closeWithinMs).unref();
+        },
       });
       entry.held = held;
       // Abnormal closure, where it does not say (RFC 6455 7.4.1).

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type BrokerProcess, sharedStore, startBroker } from '../support/broker-process.ts';
 import { type ChatSocket, openChat } from '../support/chat-socket.ts';
+import { dial, exchange, handshake } from '../support/e2e-raw-http.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
 let here: BrokerProcess;
@@ -12,7 +13,7 @@ beforeAll(async () => {
     ATTEMPT_LIMIT: '0',
     MINT_LIMIT: '0',
     CHAT_HISTORY: '5',
-    SERVICE_KEYS_FILE: serviceKeysFile({ backend: 'tickets:mint' }),
+    SERVICE_KEYS_FILE: serviceKeysFile({ backend: 'tickets:mint', root: 'revoke' }),
   };
   here = await startBroker(env);
   there = await startBroker(env);
@@ -28,12 +29,8 @@ async function come(
   sub: string,
   { rooms, room }: { rooms?: string[]; room?: string } = {},
 ) {
-  const answer = await fetch(`${node.url}/tickets`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${keyOf('backend')}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ sub, username: sub, ...(rooms && { rooms }) }),
-  });
-  const { url } = (await answer.json()) as { url: string };
+  const minted = await post(node, '/tickets', 'backend', { sub, username: sub, ...(rooms && { rooms }) });
+  const url = String(minted['url']);
   return openChat(room === undefined ? url : `${url}&room=${encodeURIComponent(room)}`);
 }
 
@@ -222,6 +219,47 @@ describe('a room', () => {
     alice.socket.close();
   });
 });
+
+test('who is revoked has no say any more, also when the close is not answered', async () => {
+  const room = aRoom();
+  const alice = await come(here, 'alice', { room });
+  const minted = await post(here, '/tickets', 'backend', { sub: 'mallory' });
+  const socket = await dial(here.port);
+  socket.on('error', () => {});
+  const target = `/ws?ticket=${minted['ticket']}&room=${encodeURIComponent(room)}`;
+  const { status } = await exchange(socket, handshake({ target }));
+  expect(status).toBe(101);
+  socket.write(frame('{"type":"message","n":1}'));
+  expect(await alice.next('message')).toMatchObject({ user: 'mallory', n: 1 });
+
+  await post(here, '/revocations', 'root', { sub: 'mallory' });
+  await expect.poll(() => here.output().includes('"sub":"mallory","ip"')).toBe(true);
+  socket.write(frame('{"type":"message","n":2}'));
+  await settled(alice);
+  expect(byType(alice, 'message')).toEqual([]);
+  socket.destroy();
+  alice.socket.close();
+});
+
+/** A text frame, masked, as a client has to, with zeros. */
+function frame(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+}
+
+async function post(
+  node: BrokerProcess,
+  path: string,
+  key: string,
+  body: object,
+): Promise<Record<string, unknown>> {
+  const answer = await fetch(`${node.url}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${keyOf(key)}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  expect(answer.ok).toBe(true);
+  return (await answer.json()) as Record<string, unknown>;
+}
 
 describe('a burst', () => {
   test('of 10,000 messages from one socket is cut to its limit, and the others hear and are heard as before', async () => {
