@@ -3,19 +3,22 @@ import cors from '@fastify/cors';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
+import type { Audit } from './audit/audit.ts';
 import type { Backplane } from './chat/backplane.ts';
 import { createChat } from './chat/chat.ts';
 import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
-import { recordDecisions } from './decisions.ts';
+import { recordDecisions, recordEnds } from './decisions.ts';
 import { BrokerError } from './errors.ts';
 import { authenticator } from './http/authenticate.ts';
 import { withoutSecrets } from './http/carried-secrets.ts';
 import { cookieToken } from './http/cookie-token.ts';
+import { demoRoutes } from './http/demo.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
 import { visitorReader } from './http/forwarded.ts';
 import { registerLimits } from './http/limits.ts';
 import { loginRoute } from './http/login.ts';
+import { metricsRoute } from './http/metrics.ts';
 import { collectOpenApi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { passwordLogin } from './http/password-login.ts';
@@ -24,13 +27,15 @@ import { refreshing } from './http/refresh.ts';
 import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
 import { revocationRoutes } from './http/revocations.ts';
 import { sessionRoutes } from './http/sessions.ts';
+import { socketUrlAt } from './http/socket-url.ts';
+import { testTokenRoute } from './http/test-token.ts';
 import { ticketRoutes } from './http/tickets.ts';
 import { tokenRoute } from './http/token.ts';
 import type { App } from './http/type-provider.ts';
 import { verifyRoutes } from './http/verify.ts';
 import type { Metrics } from './metrics.ts';
 import type { Feed } from './revocations/feed.ts';
-import type { Revoke } from './revocations/revoke.ts';
+import { type Revoke, unasked } from './revocations/revoke.ts';
 import { listedUntilTheEnd } from './sessions/listed-until.ts';
 import { liveSessions } from './sessions/live-sessions.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
@@ -40,6 +45,7 @@ import { presenter } from './tickets/present.ts';
 import type { RandomBytes } from './tickets/ticket.ts';
 import { createGate } from './ws/gate.ts';
 import { gateRoutes } from './ws/routes.ts';
+import { sessionRefresh } from './ws/session-refresh.ts';
 import { tokenSessions } from './ws/token-sessions.ts';
 
 export interface AppDeps {
@@ -55,6 +61,8 @@ export interface AppDeps {
   credentials: Credentials;
   log: Logger;
   metrics: Metrics;
+  /** Absent: no audit is kept. */
+  audit?: Audit;
   /** Milliseconds since the epoch. */
   now: () => number;
   randomBytes: RandomBytes;
@@ -65,7 +73,7 @@ export interface AppDeps {
 /** Puts the whole service together, top to bottom. Reads no environment, opens nothing, listens to nothing. */
 export async function buildApp(deps: AppDeps): Promise<App> {
   const { config, store, feed, registry, revoke, node, credentials, log, metrics, now, randomBytes } = deps;
-  const { collectRoutes = false, backplane } = deps;
+  const { audit, backplane, collectRoutes = false } = deps;
   const busy = new WeakSet<object>();
   const app = Fastify({
     loggerInstance: log,
@@ -99,7 +107,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     busy.add(socket);
     response.once('close', () => busy.delete(socket));
   });
-  const decide = recordDecisions(metrics);
+  const decide = recordDecisions(metrics, audit);
+  const revokeUnasked = unasked(revoke, decide, log);
   registerRefusals(app);
   let stopping = false;
   app.addHook('preClose', async () => {
@@ -131,6 +140,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   }
   if (collectRoutes) await collectOpenApi(app);
   operationsRoutes(app, { store, feed });
+  const authenticate = authenticator(credentials, feed);
+  if (config.METRICS_PORT === undefined) metricsRoute(app, { authenticate, metrics });
 
   const list = listedUntilTheEnd({ registry, node, now, log });
   const attempts =
@@ -151,7 +162,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     feed,
     async onReplay(session_id) {
       if (config.ON_REPLAY === 'log') return;
-      await revoke({ session_id }, 'ticket replayed').catch((err) =>
+      await revokeUnasked({ session_id }, 'ticket replayed').catch((err) =>
         log.error({ err }, 'a replay could not close'),
       );
     },
@@ -159,11 +170,11 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   if (config.TIERS.has('http')) {
     await registerLimits(app, { store, window: config.ATTEMPT_WINDOW });
-    const authenticate = authenticator(credentials, feed);
     const login = passwordLogin(app, { credentials, decide, loginLimit: config.LOGIN_LIMIT });
     loginRoute(app, login);
     const refresh = refreshing(app, { credentials, decide, refreshLimit: config.MINT_LIMIT });
     await app.register(tokenRoute, { login, refresh });
+    const socketUrl = socketUrlAt(config.PUBLIC_WS_URL, config.WS_PATH[0] ?? '/ws');
     const cookie = cookieToken({ name: config.AUTH_COOKIE, allowedOrigins: config.allowedOrigins });
     ticketRoutes(app, {
       authenticate,
@@ -177,8 +188,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       sessionTtl: config.SESSION_TTL,
       mintLimit: config.MINT_LIMIT,
       bindIp: config.BIND_IP,
-      publicWsUrl: config.PUBLIC_WS_URL,
-      wsPath: config.WS_PATH[0] ?? '/ws',
+      socketUrl,
     });
     redeemRoute(app, {
       authenticate,
@@ -190,6 +200,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     revocationRoutes(app, { authenticate, decide, revoke, feed, now });
     sessionRoutes(app, { authenticate, decide, revoke, registry, now });
     jwksRoute(app, credentials.jwks);
+    if (credentials.testToken) {
+      const { testToken } = credentials;
+      testTokenRoute(app, { testToken, decide, loginLimit: config.LOGIN_LIMIT, now });
+      const keptIn = config.REDIS_URL ? 'Redis' : 'Memory';
+      await demoRoutes(app, { store, registry, keptIn, socketUrl, mintLimit: config.MINT_LIMIT });
+    }
     if (!collectRoutes) await documentRoutes(app);
   }
 
@@ -226,20 +242,22 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     const sessions = liveSessions({
       now,
       log,
+      recordEnd: recordEnds(audit),
       feed,
       registry,
       node,
       maxPerSubject: config.MAX_SESSIONS_PER_SUB,
       async endSessions(listed) {
-        for (const { session_id } of listed) await revoke({ session_id }, 'too many sessions');
+        for (const { session_id } of listed) await revokeUnasked({ session_id }, 'too many sessions');
       },
     });
+    const refresh = sessionRefresh({ decide, log, gate, bindIp: config.BIND_IP });
     const sockets = liveSockets({
       now,
       log,
       metrics,
       sessions,
-      refresh: gate.refresh,
+      refresh,
       enter: backplane && createChat({ backplane, now, randomUUID, log }),
       messageLimit: config.MESSAGE_LIMIT,
     });

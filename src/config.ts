@@ -22,8 +22,10 @@ export interface Config extends Readonly<Omit<Variables, 'TIERS' | 'WS_PATH' | '
   readonly trustedProxies: readonly string[];
   /** `'*'`: every origin; undefined: the same host only. */
   readonly allowedOrigins: ReadonlySet<string> | '*' | undefined;
-  /** One process on its embedded store, with nobody configured who could log in: it makes a demo user. */
+  /** The demo page is served, and a token of the demo user to whoever asks. */
   readonly demo: boolean;
+  /** And that user is the only one: one process on its embedded store, with nobody configured who could come in. */
+  readonly demoAlone: boolean;
 }
 
 /** All that is wrong with the environment, one sentence each, by variable name and without values. */
@@ -45,6 +47,9 @@ export class ConfigFault extends Error {
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const faults: string[] = [];
   const values = parse(withSecretFiles(env, faults), faults);
+  const { REDIS_URL, USERS_FILE, JWKS_URL, SERVICE_KEYS_FILE, DEMO } = values;
+  const alone = !REDIS_URL && !USERS_FILE && !JWKS_URL && !SERVICE_KEYS_FILE;
+  const demo = DEMO === undefined ? alone : DEMO === 'on';
   const config = {
     ...values,
     TIERS: new Set(list(values.TIERS)) as Config['TIERS'],
@@ -58,7 +63,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     },
     trustedProxies: list(values.TRUST_PROXY),
     allowedOrigins: origins(values.ALLOWED_ORIGINS),
-    demo: !values.REDIS_URL && !values.USERS_FILE && !values.JWKS_URL,
+    demo,
+    demoAlone: demo && alone,
   } satisfies Config;
   faults.push(...contradictions(config));
   if (faults.length > 0) throw new ConfigFault(faults);
@@ -200,6 +206,7 @@ function isTaken(path: string): boolean {
     '',
     '.well-known',
     'api',
+    'demo',
     'docs',
     'healthz',
     'metrics',
@@ -207,6 +214,7 @@ function isTaken(path: string): boolean {
     'readyz',
     'revocations',
     'sessions',
+    'test-token',
     'tickets',
     'token',
     'verify',

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { type LinesByTurn, linesByTurn } from './lines-by-turn.ts';
 
 /** JSON lines, on stdout unless told otherwise. */
 export function createLogger(level: string, destination: DestinationStream = standardOutput()): Logger {
@@ -14,29 +15,14 @@ export function createLogger(level: string, destination: DestinationStream = sta
   );
 }
 
-/** The lines of one turn of the event loop leave in one write, before the next turn: none waits, and none is lost at the exit. */
-function openStandardOutput(): DestinationStream & { flushSync(): void } {
-  const output = pino.destination({ sync: true });
-  let lines = '';
-  const flushSync = () => {
-    if (lines !== '') output.write(lines);
-    lines = '';
-  };
-  process.on('exit', flushSync);
-  return {
-    write(line) {
-      if (lines === '') setImmediate(flushSync);
-      lines += line;
-    },
-    flushSync,
-  };
-}
-
-let opened: DestinationStream | undefined;
+let opened: LinesByTurn | undefined;
 
 /** One for the process: several would write into each other's lines. */
-function standardOutput(): DestinationStream {
-  opened ??= openStandardOutput();
+export function standardOutput(): LinesByTurn {
+  if (!opened) {
+    const output = pino.destination({ sync: true });
+    opened = linesByTurn((lines) => output.write(lines));
+  }
   return opened;
 }
 

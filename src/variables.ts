@@ -34,10 +34,21 @@ export const variables = {
   PUBLIC_WS_URL: Type.Optional(
     text('the WebSocket as clients reach it, wss://…; default: as the request came in'),
   ),
+  DEMO: Type.Optional(
+    Type.Enum(['on', 'off'], {
+      description:
+        "the demo page at /, and GET /test-token, which lets anyone in as the user demo: on beside other users, into the room demo only (that name must be nobody else's); unset: on where nothing tells who may come in",
+    }),
+  ),
   LOG_LEVEL: choice(
     ['debug', 'info', 'warn', 'error', 'silent'],
     'info',
     'least severe level that is logged',
+  ),
+  AUDIT_LOG: Type.Optional(
+    text(
+      'where each security decision is kept as a line of JSON: a file, which SIGHUP opens anew, or stdout or stderr; unset: nowhere',
+    ),
   ),
   REDIS_URL: Type.Optional(
     text(
@@ -67,7 +78,8 @@ export const variables = {
     Type.Integer({
       minimum: 0,
       maximum: 65_535,
-      description: 'port of /metrics, on HOST; unset: no metrics',
+      description:
+        'port of /metrics, on HOST, for everybody who reaches it; unset: /metrics on PORT, for service keys of scope sessions:read',
     }),
   ),
   DRAIN_TIMEOUT: seconds(25, 0, 3600, 'seconds that a stopping process gives its connections'),

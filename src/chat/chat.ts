@@ -1,9 +1,10 @@
 import type { RefusalCode } from '../errors.ts';
 import { BrokerError, refusals } from '../errors.ts';
 import { closeCodes } from '../sessions/close-codes.ts';
-import type { Connection, Enter, Message } from '../sessions/connection.ts';
-import type { Backplane, Present, Said } from './backplane.ts';
+import type { Enter, Message } from '../sessions/connection.ts';
+import type { Backplane, Said } from './backplane.ts';
 import { faultOf, isReserved, type Spoken } from './message.ts';
+import { type Member, Room } from './room.ts';
 
 /** What the chat refuses, besides what the broker does. */
 type ChatRefusal = 'reserved_type' | 'not_joined' | 'too_many_rooms';
@@ -16,53 +17,23 @@ export interface ChatOptions {
   log: { error(fields: object, text: string): void };
 }
 
-/** Where who names no room is. */
+/** Where who names no room is, unless they may not: then it is the first room that they may enter. */
 const lobby = 'lobby';
 /** Rooms that one socket may be in, and bytes that it may say at once: what is said is kept for a while. */
 const mostRooms = 100;
 const mostBytes = 4096;
 
-interface Room {
-  readonly name: string;
-  /** All that hear what is said. */
-  readonly members: Set<Member>;
-  /** Those who have joined, by their subject: they see who comes and goes, and are seen. */
-  readonly present: Map<string, Set<Member>>;
-  readonly stop: () => void;
-}
-
-interface Member {
-  readonly connection: Connection;
-  readonly who: Present;
-  /** The room of a message that names none. */
-  readonly own: string;
-  readonly rooms: Set<Room>;
-  /** What is said in rooms whose history is still on its way: afterwards it would come first. */
-  readonly held: Map<Room, Said[]>;
-}
-
 /**
- * The chat that lives behind the gate. A socket hears its own room from the start, that of the handshake or else the lobby;
- * `join` adds other rooms, the history, and who is there. Everything is checked against the record, without a look-up.
+ * The chat that lives behind the gate. A socket hears its own room from the start, that of the handshake or else the lobby, or the first
+ * that it may enter; `join` adds other rooms, the history, and who is there. Everything is checked against the record, without a look-up.
  */
 export function createChat({ backplane, now, randomUUID, log }: ChatOptions): Enter {
   const rooms = new Map<string, Room>();
 
-  const deliver = (room: Room, said: Said) => {
-    const { type } = JSON.parse(said.text) as { type: string };
-    const hearers = type === 'presence' ? [...room.present.values()].flatMap((of) => [...of]) : room.members;
-    for (const member of hearers) {
-      const held = member.held.get(room);
-      if (held) held.push(said);
-      else member.connection.send(said.text);
-    }
-  };
-
   const roomOf = (name: string): Room => {
     const known = rooms.get(name);
     if (known) return known;
-    const stop = backplane.hear(name, (said) => deliver(room, said));
-    const room: Room = { name, members: new Set(), present: new Map(), stop };
+    const room = new Room(name, { backplane, randomUUID });
     rooms.set(name, room);
     return room;
   };
@@ -74,13 +45,6 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     return room;
   };
 
-  const tellPresence = (room: string, { username }: Present, status: 'joined' | 'left') =>
-    backplane.say(
-      room,
-      { id: randomUUID(), text: JSON.stringify({ type: 'presence', room, user: username, status }) },
-      false,
-    );
-
   const join = async (member: Member, name: string) => {
     if (member.rooms.size >= mostRooms && !inRoom(member, name)) {
       return refuse(member, { type: 'join' }, 'too_many_rooms', `A socket may be in ${mostRooms} rooms.`);
@@ -89,41 +53,26 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     if (member.held.has(room)) return;
     const held: Said[] = [];
     member.held.set(room, held);
+    let known = new Set<string>();
+    let isNew = false;
     try {
       const history = await backplane.history(name);
-      const isNew = await appear(room, member);
+      isNew = await room.appear(member);
       // It may have left while it was still coming.
-      if (!member.rooms.has(room)) return await disappear(room, member);
+      if (!member.rooms.has(room)) return await room.disappear(member);
       const members = await backplane.members(name);
-      const known = new Set(history.map(({ id }) => id));
+      known = new Set(history.map(({ id }) => id));
       say(member, {
         type: 'joined',
         room: name,
         members: [...new Set(members.map(({ username }) => username))],
         history: history.map(({ text }) => JSON.parse(text)),
       });
-      for (const { id, text } of held) if (!known.has(id)) member.connection.send(text);
-      if (isNew) await tellPresence(name, member.who, 'joined');
     } finally {
       member.held.delete(room);
+      for (const { id, text } of held) if (!known.has(id)) member.connection.send(text);
     }
-  };
-
-  /** @returns whether nobody saw them before, on any node */
-  const appear = async ({ name, present }: Room, member: Member): Promise<boolean> => {
-    const { who } = member;
-    const others = present.get(who.sub);
-    if (others) others.add(member);
-    else present.set(who.sub, new Set([member]));
-    return others ? false : backplane.arrive(name, who);
-  };
-
-  const disappear = async ({ name, present }: Room, member: Member) => {
-    const { who } = member;
-    const own = present.get(who.sub);
-    if (!own?.delete(member) || own.size > 0) return;
-    present.delete(who.sub);
-    if (await backplane.depart(name, who)) await tellPresence(name, who, 'left');
+    if (isNew) await room.tellPresence(member.who, 'joined');
   };
 
   const leave = async (member: Member, room: Room) => {
@@ -131,9 +80,9 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     member.rooms.delete(room);
     if (room.members.size === 0) {
       rooms.delete(room.name);
-      room.stop();
+      room.close();
     }
-    await disappear(room, member);
+    await room.disappear(member);
   };
 
   const speak = async (member: Member, room: string, message: Spoken) => {
@@ -166,7 +115,10 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     const member: Member = {
       connection,
       who: { sub, username },
-      own: connection.peer.room ?? lobby,
+      own:
+        connection.peer.room ??
+        (record.rooms?.includes(lobby) === false ? record.rooms[0] : undefined) ??
+        lobby,
       rooms: new Set(),
       held: new Map(),
     };

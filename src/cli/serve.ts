@@ -5,13 +5,15 @@ import { buildApp } from '../app.ts';
 import { readConfig, retentionOf } from '../config.ts';
 import { openCredentials } from '../credentials/open.ts';
 import { revokeRemovedUsers } from '../credentials/removed-users.ts';
+import { recordDecisions } from '../decisions.ts';
 import { serveMetrics } from '../http/metrics-server.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
 import { pooledRandomBytes } from '../random.ts';
-import { revoker } from '../revocations/revoke.ts';
+import { revoker, unasked } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
-import { demoUsers, tellDemo } from './demo.ts';
+import { auditOf } from './audit.ts';
+import { demoUsers, tellDemo, warnOfDemo } from './demo.ts';
 import { environmentHelp } from './environment-help.ts';
 import { examples } from './help.ts';
 
@@ -45,8 +47,11 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const log = createLogger(config.LOG_LEVEL);
   const now = Date.now;
   const randomBytes = pooledRandomBytes();
-  const demo = config.demo ? await demoUsers(randomBytes) : undefined;
+  const demo = config.demoAlone ? await demoUsers(randomBytes) : undefined;
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
+  const metrics = createMetrics();
+  const onLost = metrics.auditLost;
+  const audit = auditOf({ where: config.AUDIT_LOG, log, onLost, started, node, now });
 
   const opened = openStore({
     url: config.REDIS_URL,
@@ -58,10 +63,13 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     retention: retentionOf(config),
     now,
     log,
+    onCommand: metrics.commandTook,
   });
+  metrics.watch(opened);
   started.defer(() => opened.close());
   const { families, feed } = opened;
   const revoke = revoker({ ...opened, now });
+  const revokeUnasked = unasked(revoke, recordDecisions(metrics, audit), log);
   const credentials = await openCredentials({
     config,
     now,
@@ -69,15 +77,14 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     fetch,
     families,
     feed,
-    revoke,
+    revoke: revokeUnasked,
     ...(demo && { demoUsers: demo.users }),
     onFault: (variable, err) =>
       log.error({ err }, `${variable} has changed and cannot be used: keeping the last`),
   });
   const { fileUsers: users } = credentials;
-  if (users) started.defer(revokeRemovedUsers({ users, revoke, now }));
+  if (users) started.defer(revokeRemovedUsers({ users, revoke: revokeUnasked, now }));
 
-  const metrics = createMetrics({ ofProcess: config.METRICS_PORT !== undefined });
   if (config.METRICS_PORT !== undefined) {
     started.defer(await serveMetrics(metrics, config.HOST, config.METRICS_PORT));
   }
@@ -93,6 +100,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     credentials,
     log,
     metrics,
+    ...(audit && { audit }),
     now,
     randomBytes,
   });
@@ -103,11 +111,14 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     port: config.PORT,
     listenTextResolver: (at) => `bound to ${at}`,
   });
-  closeWithGrace({ delay: (config.DRAIN_TIMEOUT + 5) * 1000, logger: log }, async ({ signal, err }) => {
+  // Where the audit is a file, this signal is for it.
+  const skip: closeWithGrace.AllEvents[] = process.listenerCount('SIGHUP') > 0 ? ['SIGHUP'] : [];
+  closeWithGrace({ delay: (config.DRAIN_TIMEOUT + 5) * 1000, logger: log, skip }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'stopping after an unexpected error');
     else log.info({ signal }, 'stopping');
     await started.disposeAsync();
   });
   log.info({ url, tiers: [...config.TIERS], store: config.REDIS_URL ? 'redis' : 'memory' }, 'listening');
+  if (config.demo && config.TIERS.has('http')) warnOfDemo(log, config.demoAlone);
   if (demo) tellDemo(url, demo.password);
 }

@@ -12,6 +12,7 @@ import type { Login, RefreshFamilies } from './refresh-families.ts';
 import { refreshTokens } from './refresh-tokens.ts';
 import { parseServiceKeys, serviceKeyVerifier } from './service-keys.ts';
 import { keysFromPem, keysFromSecrets, type SigningKeys } from './signing-keys.ts';
+import { type TestToken, testTokens } from './test-token.ts';
 import { parseUsers, type Users } from './users-file.ts';
 import { cachedVerifier } from './verified-cache.ts';
 import { watchFile } from './watched-file.ts';
@@ -33,6 +34,8 @@ export interface Credentials {
   login(username: string, password: string): Promise<IssuedToken>;
   /** A new token for a refresh token. @throws BrokerError `invalid_grant`, `token_revoked`, `store_unavailable` */
   refresh(refreshToken: string): Promise<IssuedToken>;
+  /** A token of the demo user for whoever asks; undefined where the demo is off. @throws BrokerError `not_found` */
+  testToken: (() => Promise<TestToken>) | undefined;
   /** Who sent this `Authorization` header. @throws BrokerError `invalid_token`, `idp_unavailable` */
   authenticate(authorization: string | undefined): Promise<Caller>;
   jwks: SigningKeys['jwks'];
@@ -103,10 +106,12 @@ export async function openCredentials(options: OpenCredentialsOptions): Promise<
     verifiers.push(cachedVerifier(idpTokenVerifier(idp), now));
   }
 
-  const issue = async (login: Login, refresh_token: string): Promise<IssuedToken> => {
+  const sign = async (login: Login): Promise<{ token: string; expires_in: number }> => {
     const exp = Math.floor(now() / 1000) + ACCESS_TOKEN_TTL;
-    const token = await issueToken({ keys, now }, { ...login, exp });
-    return { sub: login.sub, token, expires_in: ACCESS_TOKEN_TTL, refresh_token };
+    return { token: await issueToken({ keys, now }, { ...login, exp }), expires_in: ACCESS_TOKEN_TTL };
+  };
+  const issue = async (login: Login, refresh_token: string): Promise<IssuedToken> => {
+    return { sub: login.sub, ...(await sign(login)), refresh_token };
   };
 
   return {
@@ -125,6 +130,7 @@ export async function openCredentials(options: OpenCredentialsOptions): Promise<
       }
       return issue(login, successor);
     },
+    testToken: config.demo ? testTokens({ now, alone: config.demoAlone, users, sign }) : undefined,
     authenticate: verifierChain(verifiers),
     jwks: keys.jwks,
     assert: config.JWT_PRIVATE_KEY ? asserter(keys, now) : undefined,

@@ -19,7 +19,7 @@ const staleAfterMs = 3 * heartbeatMs;
 const retryMs = 500;
 
 /** The feed as a broker sends it: `GET /revocations`, resumed where it broke off. */
-export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | 'since'> {
+export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | 'since' | 'silentMs'> {
   const { url, serviceKey, now, fetch, log } = options;
   const retained = new Retained(options);
   const stop = new AbortController();

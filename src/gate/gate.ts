@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pino } from 'pino';
-import { recordDecisions } from '../decisions.ts';
+import { recordDecisions, recordEnds } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { withoutSecrets } from '../http/carried-secrets.ts';
 import { visitorReader } from '../http/forwarded.ts';
@@ -12,6 +12,7 @@ import type { Json } from '../tickets/record.ts';
 import { admission } from '../ws/admission.ts';
 import { createGate } from '../ws/gate.ts';
 import { selectProtocol } from '../ws/handshake.ts';
+import { sessionRefresh } from '../ws/session-refresh.ts';
 import type { GateLog } from './backing.ts';
 import { type BrokerSource, brokerBacking } from './broker-backing.ts';
 import { type RedisSource, redisBacking } from './redis-backing.ts';
@@ -50,7 +51,9 @@ export interface GateSession {
 /** What can be closed with a code: a socket of `ws`, or anything alike. */
 export interface Closable {
   close(code: number, reason: string): void;
-  once(event: 'close', listener: () => void): unknown;
+  /** Drops a peer that does not answer the close. */
+  terminate?(): void;
+  once(event: 'close', listener: (code?: number) => void): unknown;
 }
 
 export interface Gate {
@@ -62,7 +65,7 @@ export interface Gate {
   authenticate(request: IncomingMessage): Promise<GateSession>;
   /** Says no on a connection that is not upgraded yet, as HTTP. Whatever is no BrokerError is a 500. */
   refuse(socket: Duplex, error: unknown): void;
-  /** Closes the socket when its session is over (3000) or revoked (3003), until it closes. */
+  /** Closes the socket when its session is over (3000) or revoked (3003), within a second, whatever its peer does. */
   hold(socket: Closable, session: GateSession, events?: { onExpiring?: (secondsLeft: number) => void }): void;
   /**
    * Moves the end of a held session on with a fresh ticket of the same subject.
@@ -78,6 +81,9 @@ export interface Gate {
   /** Ends the gate's own connections, and nobody else's. */
   close(): Promise<void>;
 }
+
+/** Milliseconds. */
+const closeWithinMs = 1000;
 
 interface Admitted {
   session: Session;
@@ -96,17 +102,18 @@ export function openGate(options: GateOptions): Gate {
     allowedOrigins: typeof allowedOrigins === 'object' ? new Set(allowedOrigins) : allowedOrigins,
     audience,
   });
-  const door = admission({
+  const recording = {
     decide: recordDecisions({ decided() {} }),
     log,
     gate,
-    visitor: visitorReader(trustProxy),
-    maxConnections: 0,
     bindIp: ('redis' in options && options.bindIp) || 'off',
-  });
+  } as const;
+  const door = admission({ ...recording, visitor: visitorReader(trustProxy), maxConnections: 0 });
+  const refresh = sessionRefresh(recording);
   const sessions = liveSessions({
     now: Date.now,
     log,
+    recordEnd: recordEnds(),
     feed,
     registry,
     node,
@@ -143,18 +150,21 @@ export function openGate(options: GateOptions): Gate {
       const entry = admittedAs(session);
       const held = sessions.enter(entry.session, entry.peer, {
         onExpiring: (leftMs) => onExpiring?.(Math.round(leftMs / 1000)),
-        onEnd: (code, reason) => socket.close(code, reason),
+        onEnd(code, reason) {
+          socket.close(code, reason);
+          // A peer that does not answer the close would have its say until `ws` loses patience, half a minute later.
+          setTimeout(() => socket.terminate?.(), closeWithinMs).unref();
+        },
       });
       entry.held = held;
-      socket.once('close', () => held.leave());
+      // Abnormal closure, where it does not say (RFC 6455 7.4.1).
+      socket.once('close', (code = 1006) => held.leave(code));
     },
 
     async renew(session, ticket) {
       const { peer, held } = admittedAs(session);
       if (!held) throw new TypeError('not a session that this gate holds');
-      const fresh = await door.admitLater(ticket, peer);
-      if (fresh.record.sub !== session.sub)
-        throw new BrokerError('binding_mismatch', { reason: 'another_subject' });
+      const fresh = await refresh(ticket, peer, held.session);
       held.renew(fresh);
       return Math.floor((fresh.deadline - Date.now()) / 1000);
     },

@@ -6,6 +6,16 @@ import type { Store } from '../store/store.ts';
 /** Counts the request for `key`. @throws BrokerError `rate_limited`, `store_unavailable` */
 export type Limit = (request: FastifyRequest, reply: FastifyReply, key: string) => Promise<void>;
 
+/** What is counted, and by what. */
+export type LimitName =
+  | 'login_address'
+  | 'login_name'
+  | 'test_token_address'
+  | 'mint_address'
+  | 'mint_subject'
+  | 'refresh_address'
+  | 'demo_address';
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** What the limiter that is being asked counts by. */
@@ -31,7 +41,7 @@ export async function registerLimits(app: FastifyInstance, { store, window }: Li
 }
 
 /** A limit of `max` a window for each key; 0 = none. `name` sets its counters apart from those of other limits. */
-export function limit(app: FastifyInstance, name: string, max: number): Limit {
+export function limit(app: FastifyInstance, name: LimitName, max: number): Limit {
   if (max === 0) return async () => {};
   const count = app.createRateLimit({ max });
   return async (request, reply, key) => {

@@ -1,7 +1,7 @@
 import type { Static } from 'typebox';
 import { type BindIp, canonicalAddress } from '../address.ts';
 import { requireScope } from '../credentials/caller.ts';
-import { type Decide, type Facts, tellSession } from '../decisions.ts';
+import { type Decide, type Facts, tellSession, tellWhereabouts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { ListSession } from '../sessions/listed-until.ts';
 import type { Session } from '../sessions/session.ts';
@@ -62,6 +62,7 @@ export function redeemRoute(app: App, options: RedeemRouteOptions): void {
         }
         facts.key = caller.name;
         requireScope(caller, 'tickets:redeem');
+        tellWhereabouts(facts, { origin, aud, room });
         const address = ip === undefined ? undefined : addressIn(ip);
         if (address !== undefined) facts.ip = address;
         if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });

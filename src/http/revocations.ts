@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { requireScope, type Service } from '../credentials/caller.ts';
-import type { Decide } from '../decisions.ts';
+import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { eventOf, heartbeat, heartbeatMs } from '../revocations/event-stream.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { RevocationTarget } from '../revocations/revocation.ts';
-import type { Revoke } from '../revocations/revoke.ts';
+import { type Revoke, revokeAndTell } from '../revocations/revoke.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
 import { RevocationAnswer, RevocationRequest, refusalsOf } from './schemas.ts';
@@ -52,14 +52,14 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
       },
     },
     async (request) => {
-      const facts = { decision: 'revoke' as const, ip: clientAddress(request) };
-      return decide(request.log, facts, async (known) => {
+      const facts: Facts = { decision: 'revoke', ip: clientAddress(request) };
+      return decide(request.log, facts, async () => {
         const service = await serviceOf(request);
-        known.key = service.name;
+        Object.assign(facts, { by: 'service', key: service.name });
         requireScope(service, 'revoke');
-        const target = targetOf(request.body);
-        Object.assign(known, target);
-        return revoke(target, request.body.reason);
+        const { reason } = request.body;
+        const { id, sessions } = await revokeAndTell(facts, revoke, targetOf(request.body), reason);
+        return { id, sessions };
       });
     },
   );

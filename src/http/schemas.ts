@@ -56,6 +56,14 @@ export const LoginAnswer = Type.Object(
   { title: 'LoginAnswer' },
 );
 
+export const TestTokenAnswer = Type.Object(
+  {
+    test_token: Type.String(),
+    note: Type.String({ description: 'Whose it is, what it is good for, and until when.' }),
+  },
+  { title: 'TestTokenAnswer' },
+);
+
 /** RFC 6749 4.3.2 and 6; unknown parameters are ignored, as its 3.2 demands. */
 export const TokenRequest = Type.Object(
   {
@@ -138,6 +146,15 @@ export const RevokeTicketRequest = Type.Object(
   { ticket: Type.String({ maxLength: 1024 }) },
   { ...strict, title: 'RevokeTicketRequest' },
 );
+
+/** What the demo page asks about a ticket that it holds, and what it hears. */
+export const TicketFateRequest = Type.Object({ ticket: Type.String({ maxLength: 1024 }) }, strict);
+
+export const TicketFate = Type.Object({
+  state: Type.Enum(['unused', 'used', 'revoked', 'unknown']),
+  session_id: Type.Optional(Type.String()),
+  node: Type.Optional(Type.String()),
+});
 
 export const RedeemRequest = Type.Object(
   {

@@ -1,7 +1,7 @@
 import { requireScope } from '../credentials/caller.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
-import type { Revoke } from '../revocations/revoke.ts';
+import { type Revoke, revokeAndTell } from '../revocations/revoke.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
@@ -74,20 +74,24 @@ export function sessionRoutes(
     },
     async (request, reply) => {
       const { session_id } = request.params;
-      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), session_id };
+      const ip = clientAddress(request);
+      const facts: Facts = { decision: 'revoke', ip, target: 'session_id', session_id };
       return decide(request.log, facts, async () => {
         const caller = await authenticate(request);
         if (caller.kind === 'service') {
-          facts.key = caller.name;
+          Object.assign(facts, { by: 'service', key: caller.name });
           requireScope(caller, 'revoke');
         } else {
-          facts.sub = caller.sub;
+          Object.assign(facts, { by: 'user', sub: caller.sub });
           const session = await registry.find(session_id);
           if (session && session.sub !== caller.sub)
             throw new BrokerError('not_found', { reason: 'forbidden' });
-          if (!session) return reply.code(204).send(null);
+          if (!session) {
+            facts.reason = 'unknown';
+            return reply.code(204).send(null);
+          }
         }
-        await revoke({ session_id }, 'session ended');
+        await revokeAndTell(facts, revoke, { session_id }, 'session ended');
         return reply.code(204).send(null);
       });
     },
@@ -114,11 +118,12 @@ export function sessionRoutes(
       return decide(request.log, facts, async () => {
         const caller = await authenticate(request);
         if (caller.kind === 'service') {
-          facts.key = caller.name;
+          Object.assign(facts, { by: 'service', key: caller.name });
           throw new BrokerError('invalid_request', { description: 'Name the sub: POST /revocations.' });
         }
-        facts.sub = caller.sub;
-        await revoke({ sub: caller.sub, issued_before: now() / 1000 }, 'logged out everywhere');
+        Object.assign(facts, { by: 'user', sub: caller.sub });
+        const target = { sub: caller.sub, issued_before: now() / 1000 };
+        await revokeAndTell(facts, revoke, target, 'logged out everywhere');
         return reply.code(204).send(null);
       });
     },

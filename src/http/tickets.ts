@@ -1,6 +1,6 @@
 import { countedAs } from '../address.ts';
 import type { Caller } from '../credentials/caller.ts';
-import type { Decide, Facts } from '../decisions.ts';
+import { type Decide, type Facts, tellWhereabouts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { Revoker, Store } from '../store/store.ts';
 import { allowedRooms, narrowed } from '../tickets/allowed-rooms.ts';
@@ -18,6 +18,7 @@ import {
   refusalsOf,
   TicketPath,
 } from './schemas.ts';
+import type { SocketUrl } from './socket-url.ts';
 import { type TicketRequestOptions, ticketRequestReader } from './ticket-request.ts';
 import type { App } from './type-provider.ts';
 
@@ -30,17 +31,13 @@ export interface TicketRoutesOptions extends TicketRequestOptions {
   randomBytes: RandomBytes;
   /** Tickets per address, and per subject, a window. */
   mintLimit: number;
-  /** The WebSocket's URL, where it is not the host that the request came to. */
-  publicWsUrl: string | undefined;
-  wsPath: string;
+  socketUrl: SocketUrl;
 }
 
 /** `/tickets`: minted by whoever may, taken back by whoever owns, minted or holds them. */
 export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
-  const { authenticate, authenticateMint, decide, store, randomBytes, mintLimit, publicWsUrl, wsPath } =
-    options;
+  const { authenticate, authenticateMint, decide, store, randomBytes, mintLimit, socketUrl } = options;
   const readRequest = ticketRequestReader(options);
-  const socketUrl = socketUrlAt(publicWsUrl, wsPath);
   const perAddress = limit(app, 'mint_address', mintLimit);
   const perSubject = limit(app, 'mint_subject', mintLimit);
 
@@ -83,6 +80,8 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         const { record, ttl } = readRequest(caller, request.body);
         const url = socketUrl(request);
         facts.sub = record.sub;
+        if (record.username !== record.sub) facts.username = record.username;
+        tellWhereabouts(facts, { aud: record.aud });
         const [allowed] = await Promise.all([
           // A backend decides itself where its users may go, and mints for all of them from one address.
           caller.kind === 'user' ? allowedRooms(store, caller, record.rooms) : ('any' as const),
@@ -126,10 +125,11 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     },
     async (request, reply) => {
       const { ticket_id } = request.params;
-      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), ticket_id };
+      const ip = clientAddress(request);
+      const facts: Facts = { decision: 'revoke', ip, target: 'ticket_id', ticket_id };
       return decide(request.log, facts, async () => {
         const caller = await authenticate(request);
-        Object.assign(facts, nameOf(caller));
+        Object.assign(facts, { by: caller.kind }, nameOf(caller));
         const { outcome } = await store.revoke(ticket_id, revokerOf(caller));
         if (outcome === 'forbidden') throw new BrokerError('not_found', { reason: outcome });
         facts.reason = outcome;
@@ -156,23 +156,15 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
     async (request) => {
       const { ticket } = request.body;
       if (!isTicket(ticket)) return {};
-      const facts: Facts = { decision: 'revoke', ip: clientAddress(request), ticket_id: ticketId(ticket) };
+      const ip = clientAddress(request);
+      const ticket_id = ticketId(ticket);
+      const facts: Facts = { decision: 'revoke', ip, by: 'holder', target: 'ticket_id', ticket_id };
       return decide(request.log, facts, async () => {
-        facts.reason = (await store.revoke(ticketId(ticket), 'holder')).outcome;
+        facts.reason = (await store.revoke(ticket_id, 'holder')).outcome;
         return {};
       });
     },
   );
-}
-
-/** Where the ticket is to be used. @throws BrokerError `invalid_request` for a Host that is none */
-function socketUrlAt(publicWsUrl: string | undefined, wsPath: string) {
-  return ({ protocol, host }: { protocol: string; host: string }): string => {
-    if (publicWsUrl !== undefined) return publicWsUrl;
-    const url = `${protocol === 'https' ? 'wss' : 'ws'}://${host}${wsPath}`;
-    if (/^[\w.:[\]-]+$/.test(host ?? '') && URL.canParse(url)) return url;
-    throw new BrokerError('invalid_request', { description: 'Host is missing or malformed.' });
-  };
 }
 
 function withTicket(socketUrl: string, ticket: string): string {

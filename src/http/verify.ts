@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BindIp } from '../address.ts';
 import type { Assert } from '../credentials/assertion.ts';
-import { type Decide, type Facts, tellSession } from '../decisions.ts';
+import { type Decide, type Facts, tellSession, tellWhereabouts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { checkOrigin } from '../origin.ts';
 import type { ListSession } from '../sessions/listed-until.ts';
@@ -59,8 +59,10 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
     const aud = named ?? audience;
     const session = await decide(request.log, facts, async () => {
       const { headers } = request;
+      tellWhereabouts(facts, { origin: headers.origin, aud });
       checkOrigin(headers.origin, host, allowedOrigins);
       const { tickets, room } = asked(request, options.uriHeader);
+      tellWhereabouts(facts, { room });
       const repeat = repeatOf(request, options.requestIdHeader);
       const ticket = soleTicket(tickets, 'invalid_ticket');
       const presented = { address, origin: headers.origin, room, aud, ...(repeat && { repeat }) };

@@ -25,5 +25,7 @@ export interface Feed {
   find(subject: Revocable): Revocation | undefined;
   /** Whether the followers have been handed all there is, up to a moment ago. */
   readonly current: boolean;
+  /** Milliseconds since its last sign of life; 0 where there is nobody to hear from. */
+  readonly silentMs: number;
   close(): Promise<void>;
 }

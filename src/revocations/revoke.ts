@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Decide, Facts } from '../decisions.ts';
+import { BrokerError } from '../errors.ts';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { Store } from '../store/store.ts';
 import type { Feed } from './feed.ts';
@@ -15,6 +18,9 @@ export interface RevokeDeps {
 export interface Revoked {
   /** The revocation's place in the feed. */
   id: string;
+  rid: string;
+  /** What the feed says: of a spent ticket, the session that it opened. */
+  target: RevocationTarget;
   /** Live sessions that it reaches. */
   sessions: number;
 }
@@ -40,8 +46,13 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
   return async (asked, reason) => {
     const target = 'ticket_id' in asked ? await opened(store, asked) : asked;
     const sessions = await reached(target);
-    const revocation = { ...target, rid: randomUUID(), at: now() / 1000, ...(reason && { reason }) };
-    return { id: await feed.publish(revocation), sessions: sessions.length };
+    const rid = randomUUID();
+    const revocation = { ...target, rid, at: now() / 1000, ...(reason && { reason }) };
+    const id = await feed.publish(revocation).catch((error: unknown) => {
+      if (error instanceof BrokerError) Object.assign(error.facts, { rid });
+      throw error;
+    });
+    return { id, rid, target, sessions: sessions.length };
   };
 }
 
@@ -49,4 +60,30 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
 async function opened(store: Store, target: { ticket_id: string }): Promise<RevocationTarget> {
   const answer = await store.revoke(target.ticket_id, 'holder');
   return answer.outcome === 'used' ? { session_id: answer.sessionId } : target;
+}
+
+/** Revokes as part of a decision, and adds to its facts what is revoked and what comes of it. */
+export async function revokeAndTell(
+  facts: Facts,
+  revoke: Revoke,
+  asked: RevocationTarget,
+  because: string | undefined,
+): Promise<Revoked> {
+  Object.assign(facts, { ...asked, target: nameOf(asked) }, because !== undefined && { because });
+  const revoked = await revoke(asked, because);
+  Object.assign(facts, { ...revoked.target, rid: revoked.rid, sessions: revoked.sessions });
+  return revoked;
+}
+
+/** For what the broker revokes without being asked: recorded like what it is asked to. */
+export function unasked(revoke: Revoke, decide: Decide, log: Pick<Logger, 'info'>): Revoke {
+  return (target, reason) =>
+    decide(log, { decision: 'revoke', by: 'broker' }, (facts) =>
+      revokeAndTell(facts, revoke, target, reason),
+    );
+}
+
+function nameOf(target: RevocationTarget): 'sub' | 'session_id' | 'ticket_id' {
+  if ('sub' in target) return 'sub';
+  return 'session_id' in target ? 'session_id' : 'ticket_id';
 }

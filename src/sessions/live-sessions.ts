@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { RecordEnd, SessionEnd } from '../decisions.ts';
 import type { Feed } from '../revocations/feed.ts';
 import { type Revocation, reaches } from '../revocations/revocation.ts';
 import { closeCodes } from './close-codes.ts';
@@ -20,6 +21,7 @@ export interface LiveSessionsOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
   log: Pick<Logger, 'info' | 'warn'>;
+  recordEnd: RecordEnd;
   feed: Pick<Feed, 'find' | 'follow'>;
   registry: Pick<Registry, 'add' | 'remove' | 'ofSubject'>;
   /** The name of this process in the registry. */
@@ -41,13 +43,17 @@ export interface LiveSession {
   readonly session: Session;
   /** Goes on until another session of the same subject would end, under its own name. */
   renew(fresh: Session): void;
-  /** Its connection is gone. */
-  leave(): void;
+  /** Closes its connection. @param code of `closeCodes` */
+  end(code: number, reason: string): void;
+  /** Its connection is gone. @param code RFC 6455 7.4, as its peer said */
+  leave(code: number): void;
 }
 
 export interface LiveSessions {
   /** Watches over a session from its admission on, until it leaves. */
   enter(session: Session, peer: Peer, events: SessionEvents): LiveSession;
+  /** Whoever leaves from now on does so because this node stops. */
+  stopping(): void;
   /** Ends nobody any more. */
   stop(): void;
 }
@@ -58,20 +64,28 @@ interface Held {
   readonly since: number;
   readonly events: SessionEvents;
   readonly end: Deadline;
+  /** Set once this node wants it to close. */
+  ending?: Pick<SessionEnd, 'ended_by' | 'code' | 'reason' | 'rid'>;
 }
 
 const warnBefore = 60_000;
 
 /** The sessions whose connections this process holds: listed, and ended when they are over or revoked. */
 export function liveSessions(options: LiveSessionsOptions): LiveSessions {
-  const { now, log, feed, registry, node, maxPerSubject, endSessions } = options;
+  const { now, log, recordEnd, feed, registry, node, maxPerSubject, endSessions } = options;
   const live = new Set<Held>();
   const ends = timetable(now);
+  let stopping = false;
 
-  const revoke = ({ session, peer, events }: Held, { rid, reason }: Revocation) => {
+  const end = (held: Held, ending: SessionEnd['ended_by'], code: number, reason: string, rid?: string) => {
+    held.ending ??= { ended_by: ending, code, reason, ...(rid !== undefined && { rid }) };
+    held.events.onEnd(code, reason);
+  };
+  const revoke = (held: Held, { rid, reason = 'revoked' }: Revocation) => {
+    const { session, peer } = held;
     const { session_id, ticket_id, record } = session;
     log.info({ session_id, ticket_id, sub: record.sub, ip: peer.ip, rid, reason }, 'session revoked');
-    events.onEnd(closeCodes.revoked, reason ?? 'revoked');
+    end(held, 'revocation', closeCodes.revoked, reason, rid);
   };
   const unfollow = feed.follow(({ revocation }) => {
     for (const held of live) if (reaches(revocation, revocable(held.session))) revoke(held, revocation);
@@ -93,16 +107,16 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
 
   return {
     enter(session, peer, events) {
-      const end = deadline({
+      const over = deadline({
         now,
         timetable: ends,
         warnBefore,
         onWarning: (left) => events.onExpiring(left),
-        onEnd: () => events.onEnd(closeCodes.sessionEnded, 'session ended'),
+        onEnd: () => end(held, 'deadline', closeCodes.sessionEnded, 'session ended'),
       });
-      const held: Held = { session, peer, since: now() / 1000, events, end };
+      const held: Held = { session, peer, since: now() / 1000, events, end: over };
       live.add(held);
-      end.moveTo(session.deadline);
+      over.moveTo(session.deadline);
       enlist(held);
       // It may have been revoked while the handshake was on its way back.
       const revocation = feed.find(revocable(session));
@@ -113,15 +127,32 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
         },
         renew(fresh) {
           held.session = { ...fresh, session_id: session.session_id };
-          end.moveTo(fresh.deadline);
+          over.moveTo(fresh.deadline);
           enlist(held);
         },
-        leave() {
-          end.cancel();
+        end: (code, reason) => end(held, 'node', code, reason),
+        leave(code) {
+          over.cancel();
           live.delete(held);
-          registry.remove({ session_id: session.session_id, sub: session.record.sub }).catch(() => {});
+          const { session_id, record } = session;
+          registry.remove({ session_id, sub: record.sub }).catch(() => {});
+          const { ip, via } = peer;
+          recordEnd(log, {
+            session_id,
+            ticket_id: held.session.ticket_id,
+            sub: record.sub,
+            ip,
+            via,
+            code,
+            ended_by: stopping ? 'node' : 'peer',
+            ...held.ending,
+            duration: Math.round(now() - held.since * 1000) / 1000,
+          });
         },
       };
+    },
+    stopping() {
+      stopping = true;
     },
     stop: unfollow,
   };

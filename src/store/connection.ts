@@ -1,4 +1,4 @@
-import type { BrokerError } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import { reasonOf, replied, translated } from './driver-errors.ts';
 import {
   commandName,
@@ -47,10 +47,15 @@ export interface ConnectOptions {
   commandTimeout: number;
   /** Called when the connection comes and goes; `reason` never holds an address, a command or its arguments. */
   onState?: (state: 'connected' | 'disconnected', reason?: string) => void;
+  /** Told how many seconds each call took, whatever came of it: a script's name, or a command's in small letters. */
+  onCommand?: (name: string, seconds: number) => void;
 }
 
+/** What is not measured: it takes as long as nothing happens. */
+const waiting = '';
+
 /** Scripts and commands, on one connection that comes back by itself, with every error of the driver translated. */
-export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): RedisConnection {
+export function connect({ url, tls, commandTimeout, onState, onCommand }: ConnectOptions): RedisConnection {
   const address = parseRedisUrl(url);
   const client = openClient({ address, tls, commandTimeout });
 
@@ -90,23 +95,29 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
     if (isCluster(client)) client.refreshSlotsCache();
     else if (client.status === 'ready') client.disconnect(true);
   };
-  const attempt = <T>(call: () => Promise<T>) =>
-    translated(call).catch((error: BrokerError) => {
-      if (error.reason === replied('READONLY')) relocate();
+  const attempt = async <T>(name: string, call: () => Promise<T>): Promise<T> => {
+    const from = performance.now();
+    try {
+      return await translated(call);
+    } catch (error) {
+      if (error instanceof BrokerError && error.reason === replied('READONLY')) relocate();
       throw error;
-    });
+    } finally {
+      if (name !== waiting) onCommand?.(name, (performance.now() - from) / 1000);
+    }
+  };
 
   return {
     sharded: address.mode === 'cluster',
     run(script, keys, ...args) {
       const command = Reflect.get(client, commandName(script)) as (...all: unknown[]) => Promise<unknown[]>;
-      return attempt(() => command.call(client, ...counted(keys), ...args));
+      return attempt(script, () => command.call(client, ...counted(keys), ...args));
     },
     command(name, key, ...args) {
-      return attempt(() => client.call(name, key, ...args.map(String)));
+      return attempt(name.toLowerCase(), () => client.call(name, key, ...args.map(String)));
     },
     runAndWait(replicas, timeoutMs, script, keys, ...args) {
-      return attempt(async () => {
+      return attempt(script, async () => {
         // One pipeline: on another connection, WAIT would speak of other writes.
         const pipeline = client.pipeline();
         const command = Reflect.get(pipeline, commandName(script)) as (...all: unknown[]) => typeof pipeline;
@@ -123,7 +134,7 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
       });
     },
     readStream(stream, after, blockMs) {
-      return attempt(async () => {
+      return attempt(blockMs > 0 ? waiting : 'xread', async () => {
         const arrived =
           blockMs > 0
             ? await client.xread('COUNT', 1000, 'BLOCK', blockMs, 'STREAMS', stream, after)
@@ -134,11 +145,11 @@ export function connect({ url, tls, commandTimeout, onState }: ConnectOptions): 
     },
     info() {
       const nodes = isCluster(client) ? client.nodes('master') : [client];
-      return attempt(() => Promise.all(nodes.map((node) => node.info())));
+      return attempt('info', () => Promise.all(nodes.map((node) => node.info())));
     },
     async ask() {
       if (isCluster(client)) {
-        await attempt(() => Promise.all(client.nodes('master').map((node) => node.asking())));
+        await attempt('asking', () => Promise.all(client.nodes('master').map((node) => node.asking())));
       }
     },
     relocate,

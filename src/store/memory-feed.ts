@@ -17,6 +17,7 @@ export function memoryFeed(options: RetainedOptions): Feed {
     since: (cursor) => retained.since(cursor),
     find: (subject) => retained.find(subject),
     current: true,
+    silentMs: 0,
     async close() {},
   };
 }

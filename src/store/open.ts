@@ -3,7 +3,7 @@ import type { Backplane, BackplaneLimits } from '../chat/backplane.ts';
 import type { RefreshFamilies } from '../credentials/refresh-families.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Registry } from '../sessions/registry.ts';
-import { connect } from './connection.ts';
+import { type ConnectOptions, connect } from './connection.ts';
 import { memoryStore } from './memory.ts';
 import { memoryBackplane } from './memory-backplane.ts';
 import { memoryFamilies } from './memory-families.ts';
@@ -33,6 +33,8 @@ export interface OpenStoreOptions {
   retention: number;
   now: () => number;
   log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Told how many seconds each call to Redis took. */
+  onCommand?: ConnectOptions['onCommand'];
 }
 
 /** Everything that is kept outside of a request. */
@@ -48,7 +50,7 @@ export interface Opened {
 
 /** The one place that names drivers. Does not wait for the store: until it is there, its calls are refused. */
 export function openStore(options: OpenStoreOptions): Opened {
-  const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log } = options;
+  const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log, onCommand } = options;
   if (url === undefined) {
     log.warn('REDIS_URL is unset: tickets live in this process only and are lost when it ends');
     return closing({
@@ -59,7 +61,7 @@ export function openStore(options: OpenStoreOptions): Opened {
       openBackplane: memoryBackplane,
     });
   }
-  const place = { url, ...(tls && { tls }) };
+  const place = { url, ...(tls && { tls }), ...(onCommand && { onCommand }) };
   const connection = connect({
     ...place,
     commandTimeout,

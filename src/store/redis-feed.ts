@@ -39,6 +39,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let position = '0-0';
   let replicas = 0;
   let lastAlive = Number.NEGATIVE_INFINITY;
+  let lastHeard = now();
 
   const take = (entries: [id: string, value: string][], ofTenure: string) => {
     for (const [id, value] of entries) {
@@ -81,6 +82,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
       if (tenure === undefined) return;
     }
     lastAlive = now();
+    lastHeard = lastAlive;
     take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
   };
 
@@ -120,6 +122,10 @@ export function redisFeed(options: RedisFeedOptions): Feed {
 
     get current() {
       return tenure !== undefined && now() - lastAlive < staleAfterMs;
+    },
+
+    get silentMs() {
+      return now() - lastHeard;
     },
 
     async close() {

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { BindIp } from '../address.ts';
-import { type Decide, type Facts, tellSession } from '../decisions.ts';
+import { type Decide, type Facts, tellSession, tellWhereabouts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { carriedSecrets, withoutSecrets } from '../http/carried-secrets.ts';
 import type { Visitor } from '../http/forwarded.ts';
 import type { Peer } from '../sessions/live-sessions.ts';
 import type { Session } from '../sessions/session.ts';
+import type { NoTicket } from './first-message.ts';
 import type { Gate } from './gate.ts';
 
 export interface AdmissionOptions {
@@ -30,6 +31,8 @@ export interface Admission {
   admit(request: IncomingMessage): Promise<Admitted>;
   /** The same for a ticket that a socket shows once it is open. @throws BrokerError as the gate does */
   admitLater(ticket: string, peer: Peer): Promise<Session>;
+  /** Records that an open socket is refused because it has shown no ticket. */
+  showedNone(peer: Peer, reason: NoTicket): Promise<void>;
 }
 
 export function admission(options: AdmissionOptions): Admission {
@@ -51,20 +54,26 @@ export function admission(options: AdmissionOptions): Admission {
     return giveBack;
   };
 
-  const knocked = async (request: IncomingMessage, facts: Facts, host: string): Promise<Admitted> => {
+  const knocked = async (
+    request: IncomingMessage,
+    address: string,
+    host: string,
+    facts: Facts,
+  ): Promise<Admitted> => {
     const giveBack = takeSlot(request);
     try {
       const { headers } = request;
       const [, query] = withoutSecrets(request).split('?', 2);
       const rooms = query ? new URLSearchParams(query).getAll('room') : [];
       const { ticket: tickets, token: tokens } = carriedSecrets(request);
-      const opened = await gate.admit({ headers, tickets, tokens, rooms, address: facts.ip, host });
+      tellWhereabouts(facts, { origin: headers.origin, aud: gate.audience, room: rooms[0] });
+      const opened = await gate.admit({ headers, tickets, tokens, rooms, address, host });
       facts.via = opened?.via ?? 'message';
       if (opened) tellSession(facts, opened.session, bindIp);
       else facts.undecided = true;
       return {
         session: opened?.session,
-        peer: { ip: facts.ip, origin: headers.origin, room: rooms[0], via: facts.via },
+        peer: { ip: address, origin: headers.origin, room: rooms[0], via: facts.via },
       };
     } catch (error) {
       giveBack();
@@ -76,15 +85,24 @@ export function admission(options: AdmissionOptions): Admission {
     admit(request) {
       const { address, host } = visitor(request);
       const facts: Facts = { decision: 'redeem', ip: address, via: 'ws' };
-      return decide(log, facts, () => knocked(request, facts, host));
+      return decide(log, facts, () => knocked(request, address, host, facts));
     },
     admitLater(ticket, peer) {
-      const facts: Facts = { decision: 'redeem', ip: peer.ip, via: peer.via };
+      const facts: Facts = { decision: 'redeem', ip: peer.ip, via: 'message' };
+      tellWhereabouts(facts, { ...peer, aud: gate.audience });
       return decide(log, facts, async () => {
         const session = await gate.refresh(ticket, peer);
         tellSession(facts, session, bindIp);
         return session;
       });
+    },
+    async showedNone(peer, reason) {
+      const facts: Facts = { decision: 'redeem', ip: peer.ip, via: 'message' };
+      tellWhereabouts(facts, { ...peer, aud: gate.audience });
+      const refuse = async () => {
+        throw new BrokerError('invalid_ticket', { reason });
+      };
+      await decide(log, facts, refuse).catch(() => {});
     },
   };
 }

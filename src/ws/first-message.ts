@@ -3,6 +3,9 @@ import { BrokerError } from '../errors.ts';
 import { closeCodes } from '../sessions/close-codes.ts';
 import { sendAway } from './send-away.ts';
 
+/** Why a socket is closed that should have shown one. */
+export type NoTicket = 'no_ticket_in_time' | 'no_ticket_in_message';
+
 /** Milliseconds that a socket which came without a ticket has to show one. */
 const patienceMs = 5000;
 
@@ -13,14 +16,19 @@ const patienceMs = 5000;
 export function awaitTicket(
   socket: WebSocket,
   admit: (ticket: string) => Promise<void>,
+  onNone: (reason: NoTicket) => void,
   onFault: (error: unknown) => void,
 ): void {
-  const late = setTimeout(() => socket.close(closeCodes.noTicketInTime, 'no ticket in time'), patienceMs);
+  const late = setTimeout(() => {
+    onNone('no_ticket_in_time');
+    socket.close(closeCodes.noTicketInTime, 'no ticket in time');
+  }, patienceMs);
   socket.once('close', () => clearTimeout(late));
   socket.once('message', (data) => {
     clearTimeout(late);
     const ticket = ticketIn(data);
     if (typeof ticket === 'number') {
+      onNone('no_ticket_in_message');
       socket.close(ticket, ticket === closeCodes.notJson ? 'not JSON' : 'the first message shows a ticket');
       return;
     }

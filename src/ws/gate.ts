@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { BrokerError } from '../errors.ts';
 import { checkOrigin } from '../origin.ts';
-import type { Refresh } from '../sessions/live-sockets.ts';
+import type { Peer } from '../sessions/live-sessions.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Present } from '../tickets/present.ts';
 import { soleTicket } from '../tickets/sole-ticket.ts';
@@ -45,7 +45,9 @@ export interface Gate {
    */
   admit(knock: Knock): Promise<Opened | undefined>;
   /** Spends a ticket that arrived on a socket which is open already. @throws BrokerError as `admit` does */
-  refresh: Refresh;
+  refresh(ticket: string, peer: Peer): Promise<Session>;
+  /** The service that stands behind it. */
+  readonly audience: string | undefined;
 }
 
 export interface Opened {
@@ -69,9 +71,9 @@ export function createGate(options: GateOptions): Gate {
       const from = { address, room };
       const bearer =
         tokenSession && accept.has('bearer') && /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
-      if (bearer) return { session: await tokenSession(bearer, from), via: 'bearer' };
+      if (bearer) return opened('bearer', tokenSession(bearer, from));
       if (tokenSession && accept.has('token') && tokens.length > 0) {
-        return { session: await tokenSession(soleToken(tokens), from), via: 'token' };
+        return opened('token', tokenSession(soleToken(tokens), from));
       }
       if (accept.has('message')) return undefined;
       throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
@@ -79,7 +81,18 @@ export function createGate(options: GateOptions): Gate {
     async refresh(ticket, { ip, origin, room }) {
       return present(soleTicket([ticket], 'invalid_request'), { address: ip, origin, room, aud });
     },
+    audience: aud,
   };
+}
+
+/** Who is refused came the same way. */
+async function opened(via: Opened['via'], session: Promise<Session>): Promise<Opened> {
+  try {
+    return { session: await session, via };
+  } catch (error) {
+    if (error instanceof BrokerError) Object.assign(error.facts, { via });
+    throw error;
+  }
 }
 
 function soleToken([token, another]: readonly string[]): string {

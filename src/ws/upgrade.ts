@@ -6,7 +6,7 @@ import { BrokerError } from '../errors.ts';
 import type { Peer } from '../sessions/live-sessions.ts';
 import type { LiveSockets } from '../sessions/live-sockets.ts';
 import type { Admission, Admitted } from './admission.ts';
-import { awaitTicket } from './first-message.ts';
+import { awaitTicket, type NoTicket } from './first-message.ts';
 
 export interface UpgradesOptions {
   server: Server;
@@ -30,6 +30,7 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
   let stopping = false;
 
   const onFault = (err: unknown) => log.error({ err }, 'unexpected error');
+  const refuseLater = (peer: Peer) => (reason: NoTicket) => void admission.showedNone(peer, reason);
   const addLater = async (webSocket: WebSocket, ticket: string, peer: Peer) => {
     sockets.add(webSocket, await admission.admitLater(ticket, peer), peer);
   };
@@ -42,7 +43,7 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
       // `ws` has said why in a close frame, and drops the socket by itself: ending it here would lose the frame.
       webSocket.on('error', (err) => log.debug({ err }, 'socket error'));
       if (session) sockets.add(webSocket, session, peer);
-      else awaitTicket(webSocket, (ticket) => addLater(webSocket, ticket, peer), onFault);
+      else awaitTicket(webSocket, (ticket) => addLater(webSocket, ticket, peer), refuseLater(peer), onFault);
     });
     socket.uncork();
   };

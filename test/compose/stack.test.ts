@@ -15,7 +15,7 @@ let stack: Stack;
 let alice: Visitor;
 
 beforeAll(async () => {
-  stack = await startStack({ ...limits, LOG_LEVEL: 'debug' });
+  stack = await startStack({ ...limits, LOG_LEVEL: 'debug', AUDIT_LOG: 'stdout' });
   alice = await register(stack, 'alice');
 });
 afterEach(() => alice?.leave());
@@ -327,8 +327,13 @@ describe('WebSocket nodes', () => {
 });
 
 describe('what is left behind', () => {
-  test('holds no secret: neither a log nor Redis', async () => {
+  test('holds no secret: no log, no audit, no metrics, and not Redis', async () => {
     const token = await alice.login();
+    for (let n = 0; n < 1000; n += 50) {
+      const minted = await Promise.all(Array.from({ length: 50 }, () => alice.mint(token)));
+      await Promise.all(minted.map((one) => alice.knock(one)));
+    }
+    alice.leave();
     const unused = await alice.mint(token);
     // Where a ticket does not belong: encoded into the path, and in the query of another tier's.
     await fetch(`${stack.url}/ws%3Fticket=${unused.ticket}`);
@@ -344,14 +349,19 @@ describe('what is left behind', () => {
 
     const logs = await stack.compose(['logs', '--no-color']);
     const redis = await everythingInRedis(stack);
+    const nodes = [...(await stack.containers('http')), ...(await stack.containers('ws'))];
+    const scrape = 'fetch("http://127.0.0.1:9464/metrics").then((answer) => answer.text()).then(console.log)';
+    const metrics = await Promise.all(nodes.map((node) => docker('exec', node, 'node', '-e', scrape)));
     console.log(
-      `${secrets.length} secrets, ${logs.length} characters of logs, ${redis.length} keys in Redis`,
+      `${secrets.length} secrets, ${logs.length} characters of logs and audit, ${metrics.join().length} of metrics, ${redis.length} keys in Redis`,
     );
+    expect(logs).toContain('"event":"mint"');
+    expect(metrics.join()).toContain('ticket_broker_tickets_issued_total{by="user"}');
     expect(logs).toContain(unused.ticket_id);
     expect(redis.map(({ key }) => key)).toContainEqual(expect.stringContaining(unused.ticket_id));
 
     const containers = await docker('inspect', ...(await stack.containers()));
-    const text = logs + JSON.stringify(redis) + containers;
+    const text = logs + metrics.join() + JSON.stringify(redis) + containers;
     expect(secrets.filter((one) => text.includes(one))).toEqual([]);
   });
 });

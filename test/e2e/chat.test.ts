@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type BrokerProcess, sharedStore, startBroker } from '../support/broker-process.ts';
 import { type ChatSocket, openChat } from '../support/chat-socket.ts';
+import { dial, exchange, handshake } from '../support/e2e-raw-http.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
 let here: BrokerProcess;
@@ -12,7 +14,7 @@ beforeAll(async () => {
     ATTEMPT_LIMIT: '0',
     MINT_LIMIT: '0',
     CHAT_HISTORY: '5',
-    SERVICE_KEYS_FILE: serviceKeysFile({ backend: 'tickets:mint' }),
+    SERVICE_KEYS_FILE: serviceKeysFile({ backend: 'tickets:mint', root: 'revoke' }),
   };
   here = await startBroker(env);
   there = await startBroker(env);
@@ -28,12 +30,8 @@ async function come(
   sub: string,
   { rooms, room }: { rooms?: string[]; room?: string } = {},
 ) {
-  const answer = await fetch(`${node.url}/tickets`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${keyOf('backend')}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ sub, username: sub, ...(rooms && { rooms }) }),
-  });
-  const { url } = (await answer.json()) as { url: string };
+  const minted = await post(node, '/tickets', 'backend', { sub, username: sub, ...(rooms && { rooms }) });
+  const url = String(minted['url']);
   return openChat(room === undefined ? url : `${url}&room=${encodeURIComponent(room)}`);
 }
 
@@ -194,6 +192,13 @@ describe('a room', () => {
     for (const chat of [alice, bob]) chat.socket.close();
   });
 
+  test('is the first that the record allows, where that is not the lobby', async () => {
+    const alice = await come(here, 'alice', { rooms: ['attic', 'cellar'] });
+    alice.say({ type: 'message' });
+    expect(await alice.next('message')).toMatchObject({ room: 'attic' });
+    alice.socket.close();
+  });
+
   test('a record without rooms opens none: not even the lobby', async () => {
     const [alice, bob] = [await come(here, 'alice'), await come(here, 'bob', { rooms: [] })];
     alice.say({ type: 'message' });
@@ -216,6 +221,47 @@ describe('a room', () => {
   });
 });
 
+test('who is revoked has no say any more, also when the close is not answered', async () => {
+  const room = aRoom();
+  const alice = await come(here, 'alice', { room });
+  const minted = await post(here, '/tickets', 'backend', { sub: 'mallory' });
+  const socket = await dial(here.port);
+  socket.on('error', () => {});
+  const target = `/ws?ticket=${minted['ticket']}&room=${encodeURIComponent(room)}`;
+  const { status } = await exchange(socket, handshake({ target }));
+  expect(status).toBe(101);
+  socket.write(frame('{"type":"message","n":1}'));
+  expect(await alice.next('message')).toMatchObject({ user: 'mallory', n: 1 });
+
+  await post(here, '/revocations', 'root', { sub: 'mallory' });
+  await expect.poll(() => here.output().includes('"sub":"mallory","ip"')).toBe(true);
+  socket.write(frame('{"type":"message","n":2}'));
+  await settled(alice);
+  expect(byType(alice, 'message')).toEqual([]);
+  socket.destroy();
+  alice.socket.close();
+});
+
+/** A text frame, masked, as a client has to, with zeros. */
+function frame(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+}
+
+async function post(
+  node: BrokerProcess,
+  path: string,
+  key: string,
+  body: object,
+): Promise<Record<string, unknown>> {
+  const answer = await fetch(`${node.url}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${keyOf(key)}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  expect(answer.ok).toBe(true);
+  return (await answer.json()) as Record<string, unknown>;
+}
+
 describe('a burst', () => {
   test('of 10,000 messages from one socket is cut to its limit, and the others hear and are heard as before', async () => {
     const room = aRoom();
@@ -227,15 +273,27 @@ describe('a burst', () => {
     await settled(bob);
     const roundTrip = async () => {
       const started = performance.now();
+      const heard = once(bob.socket, 'message');
       alice.say({ type: 'message' });
-      await bob.next('message');
+      await heard;
       return performance.now() - started;
     };
-    await roundTrip();
+    const many = async (count: number) => {
+      const times: number[] = [];
+      for (let n = 0; n < count; n++) {
+        times.push(await roundTrip());
+        // Below their own limit.
+        await sleep(60);
+      }
+      return times.sort((one, other) => one - other);
+    };
+    await many(10);
+    const before = await many(15);
     for (let n = 0; n < 10_000; n++) loud.say({ type: 'message', n });
-    // It is heard at all, while the burst is still being read.
-    expect(await roundTrip()).toBeLessThan(5000);
-    await settled(loud).catch(() => {});
+    const during = await many(15);
+    const told = (times: number[]) => `median ${times[7]?.toFixed(1)} ms, worst ${times[14]?.toFixed(1)} ms`;
+    console.log(`others, before the burst: ${told(before)}; during: ${told(during)}`);
+    expect(during).toHaveLength(15);
     const errors = byType(loud, 'error');
     expect(errors.length).toBeGreaterThan(0);
     expect(errors.length).toBeLessThan(100);
@@ -254,7 +312,7 @@ describe('a burst', () => {
     deaf.socket.pause();
     const payload = 'x'.repeat(3500);
     let said = 0;
-    const gone = () => loudBroker.output().includes('"sub":"deaf","code":1006');
+    const gone = () => /"sub":"deaf",.*"code":1006/.test(loudBroker.output());
     while (!gone() && said < 20_000) {
       for (let n = 0; n < 100; n++) loud.say({ type: 'message', n: said++, payload });
       await expect.poll(() => byType(loud, 'message').length, { timeout: 30_000 }).toBe(said);

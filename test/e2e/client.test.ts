@@ -23,7 +23,7 @@ describe('a node that goes away', () => {
     ['is stopped', 'SIGTERM', /^1012 /],
     ['is killed', 'SIGKILL', /^(1006|connection lost)/],
   ] as const)('%s: all come back to the next, each with a fresh ticket', async (_how, signal, why) => {
-    const env = { ...sharedStore(inject('redisUrl')), DRAIN_TIMEOUT: '5' };
+    const env = { ...sharedStore(inject('redisUrl')), DRAIN_TIMEOUT: '5', CHAT: 'off' };
     const first = await startBroker(env);
     const token = await first.token();
     const clients = Array.from({ length: 20 }, () => watchedAt(first, { token }));

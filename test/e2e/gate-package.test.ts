@@ -100,3 +100,23 @@ test('its command runs, too', async () => {
   const { stdout } = await run(process.execPath, [join(folder, 'node_modules/.bin/ticket-broker'), '--help']);
   expect(stdout).toContain('serve');
 });
+
+test('its command brings the demo page along', async () => {
+  const port = await freePort();
+  const command = join(folder, 'node_modules/.bin/ticket-broker');
+  const server = spawn(process.execPath, [command, 'serve'], {
+    env: { PATH: process.env['PATH'], PORT: `${port}` },
+    stdio: 'ignore',
+  });
+  try {
+    const url = `http://127.0.0.1:${port}`;
+    await until(async () => (await fetch(`${url}/readyz`)).ok, 'it is ready');
+    const page = await (await fetch(`${url}/`)).text();
+    const files = [...page.matchAll(/"(\/demo\/[^"]+)"/g)].map(([, path]) => path);
+    expect(files).toHaveLength(3);
+    for (const file of files) expect((await fetch(`${url}${file}`)).status, file).toBe(200);
+  } finally {
+    server.kill();
+    await once(server, 'exit');
+  }
+});

@@ -156,6 +156,17 @@ describe.each(cases)('a gate that asks $from, in front of $on', ({ source, serve
     },
   );
 
+  test('a peer that does not answer the close is dropped', async () => {
+    const { ticket, ticket_id } = await broker.mint();
+    const socket = await dial(node.port);
+    socket.on('error', () => {});
+    const gone = once(socket, 'close');
+    socket.write(handshake({ target: target(ticket), headers: someAddress() }));
+    await once(socket, 'data');
+    await revoke({ ticket_id });
+    await gone;
+  });
+
   test('a session ends in time with 3000, unless a fresh ticket of the same subject renews it', async () => {
     const answerTo = async (socket: WebSocket, ticket: string) => {
       socket.send(ticket);

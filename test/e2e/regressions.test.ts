@@ -79,7 +79,7 @@ describe('a broker of its own process', () => {
   let broker: BrokerProcess;
   let sockets: number;
   beforeAll(async () => {
-    broker = await startBroker({ ...unlimited, HANDSHAKE_TIMEOUT: '1' });
+    broker = await startBroker({ ...unlimited, HANDSHAKE_TIMEOUT: '1', MESSAGE_LIMIT: '0', CHAT: 'off' });
     await broker.token();
     // With the one that this process keeps for its own calls.
     sockets = await socketsOf(broker);

@@ -20,6 +20,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'users'), `user:${await hashPassword('password')}\n`);
   broker = await startBroker({
     USERS_FILE: join(folder, 'users'),
+    DEMO: 'on',
     WS_ACCEPT: 'ticket,bearer,token,message',
     WS_REJECT: 'close',
     ATTEMPT_LIMIT: '0',
@@ -53,6 +54,19 @@ describe('seed 001, on the command line', () => {
     );
     expect(answer).toMatchObject({ token_type: 'bearer', expires_in: 3600 });
     expect(answer.access_token).toMatch(/^eyJ/);
+  });
+
+  test('using the test token', async () => {
+    const [answer] = parsed(await shell(`curl -s "http://${host()}/test-token"`));
+    expect(answer).toEqual({ test_token: expect.stringMatching(/^eyJ/), note: expect.any(String) });
+    const heard = parsed(
+      await shell(`# Use the test token directly
+echo '{"type":"test","payload":{"message":"Hello"}}' | websocat "ws://${host()}/ws?token=${answer.test_token}"`),
+    );
+    expect(heard).toMatchObject([
+      { type: 'welcome' },
+      { type: 'test', user: 'demo', payload: { message: 'Hello' } },
+    ]);
   });
 
   test('connecting with a token using websocat', async () => {

@@ -111,7 +111,10 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
       const messages: Record<string, unknown>[] = [];
       socket.on('message', (data) => messages.push(JSON.parse(String(data))));
       await expect.poll(() => messages.length).toBe(2);
-      expect(messages).toMatchObject([{ type: 'welcome', sub: 'alice' }, { error: 'unknown_type' }]);
+      expect(messages).toMatchObject([
+        { type: 'welcome', sub: 'alice' },
+        { type: 'early', user: 'alice' },
+      ]);
 
       const second = await opened();
       second.send(show(ticket));
@@ -145,6 +148,8 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
       const start = performance.now();
       expect(await outcome(socket)).toEqual({ code: 3008 });
       expect(performance.now() - start).toBeGreaterThan(4500);
+      const late = { decision: 'redeem', via: 'message', granted: false, reason: 'no_ticket_in_time' };
+      expect(broker.decisions()).toContainEqual(expect.objectContaining(late));
     });
   });
 });

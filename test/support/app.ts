@@ -72,7 +72,8 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     demoUsers: new Map([['alice', await passwordHash]]),
     onFault: (variable, err) => log.error({ err }, variable),
   });
-  const metrics = createMetrics();
+  const metrics = createMetrics(now);
+  metrics.watch({ store: opened, feed });
   const deps = {
     config,
     store: opened,

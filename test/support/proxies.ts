@@ -78,7 +78,8 @@ export async function startChatNode(
   return { port, [Symbol.asyncDispose]: () => stop(child) };
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+/** Ends a process that a test has started, and waits for its end. */
+export async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGTERM');

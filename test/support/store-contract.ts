@@ -271,6 +271,7 @@ export function storeContract(
 
       test.each([
         ['another user', { sub: 'mallory' }],
+        ['nobody', { sub: '' }],
         ['another key', { key: 'other' }],
         ['a key, where no key minted it', { key: '' }],
       ])('refuses %s and leaves the ticket as it was', async (_who, by) => {

@@ -8,6 +8,7 @@ import { variables } from '../../src/variables.ts';
 
 const secret = 's'.repeat(32);
 const shared = { REDIS_URL: 'redis://127.0.0.1', JWT_SECRET: secret, USERS_FILE: '/users' };
+const idp = { JWKS_URL: 'https://idp.example/jwks', JWT_ISSUER: 'https://idp.example', JWT_AUDIENCE: 'chat' };
 
 function faultsOf(env: NodeJS.ProcessEnv): readonly string[] {
   try {
@@ -30,6 +31,21 @@ describe('readConfig', () => {
       demo: true,
     });
     expect(config.TIERS).toEqual(new Set(['http', 'ws']));
+  });
+
+  test.each([
+    ['nothing', {}, [true, true]],
+    ['a secret', { JWT_SECRET: secret }, [true, true]],
+    ['Redis', shared, [false, false]],
+    ['users', { USERS_FILE: '/users' }, [false, false]],
+    ['service keys', { SERVICE_KEYS_FILE: '/keys' }, [false, false]],
+    ['an identity provider', idp, [false, false]],
+    ['DEMO=off', { DEMO: 'off' }, [false, false]],
+    ['DEMO=on', { DEMO: 'on' }, [true, true]],
+    ['DEMO=on and Redis', { ...shared, DEMO: 'on' }, [true, false]],
+    ['DEMO=on and service keys', { SERVICE_KEYS_FILE: '/keys', DEMO: 'on' }, [true, false]],
+  ])('with %s, knows whether to demonstrate, and to make a user for it', (_given, env, [demo, demoAlone]) => {
+    expect(readConfig(env)).toMatchObject({ demo, demoAlone });
   });
 
   test('takes tokens in the handshake only where they can be verified', () => {

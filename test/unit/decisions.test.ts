@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import { serveMetrics } from '../../src/http/metrics-server.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { type TestApp, testApp } from '../support/app.ts';
+import { freePort } from '../support/redis-server.ts';
 
 describe('a decision', () => {
   let broker: TestApp;
@@ -43,10 +44,11 @@ describe('a decision', () => {
 });
 
 test('/metrics is served on a port of its own, and nothing else is', async () => {
-  const stop = await serveMetrics(createMetrics(), '127.0.0.1', 18_443);
-  const metrics = await fetch('http://127.0.0.1:18443/metrics');
+  const port = await freePort();
+  const stop = await serveMetrics(createMetrics(), '127.0.0.1', port);
+  const metrics = await fetch(`http://127.0.0.1:${port}/metrics`);
   expect(metrics.headers.get('content-type')).toContain('text/plain');
   expect(await metrics.text()).toContain('# TYPE ticket_broker_decisions_total counter');
-  expect((await fetch('http://127.0.0.1:18443/healthz')).status).toBe(404);
+  expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(404);
   await stop();
 });

@@ -1,0 +1,78 @@
+import type { Connection } from '../sessions/connection.ts';
+import type { Backplane, Present, Said } from './backplane.ts';
+
+/** One socket's stay in the chat. */
+export interface Member {
+  readonly connection: Connection;
+  readonly who: Present;
+  /** The room of a message that names none. */
+  readonly own: string;
+  readonly rooms: Set<Room>;
+  /** What is said in rooms whose history is still on its way: afterwards it would come first. */
+  readonly held: Map<Room, Said[]>;
+}
+
+export interface RoomDeps {
+  backplane: Backplane;
+  randomUUID: () => string;
+}
+
+/** A room, as far as sockets of this process are in it. */
+export class Room {
+  readonly name: string;
+  /** All that hear what is said. */
+  readonly members = new Set<Member>();
+  /** Those who have joined, by their subject: they see who comes and goes, and are seen. */
+  readonly #present = new Map<string, Set<Member>>();
+  readonly #backplane: Backplane;
+  readonly #randomUUID: () => string;
+  readonly #stop: () => void;
+
+  constructor(name: string, { backplane, randomUUID }: RoomDeps) {
+    this.name = name;
+    this.#backplane = backplane;
+    this.#randomUUID = randomUUID;
+    this.#stop = backplane.hear(name, (said) => this.#deliver(said));
+  }
+
+  /** Hears nothing any more. */
+  close(): void {
+    this.#stop();
+  }
+
+  /** Makes a member be seen. @returns whether nobody saw its subject before, on any node */
+  async appear(member: Member): Promise<boolean> {
+    const { who } = member;
+    const others = this.#present.get(who.sub);
+    if (others) others.add(member);
+    else this.#present.set(who.sub, new Set([member]));
+    return others ? false : this.#backplane.arrive(this.name, who);
+  }
+
+  /** The opposite; the others are told when it was the subject's last socket on any node. */
+  async disappear(member: Member): Promise<void> {
+    const { who } = member;
+    const own = this.#present.get(who.sub);
+    if (!own?.delete(member) || own.size > 0) return;
+    this.#present.delete(who.sub);
+    if (await this.#backplane.depart(this.name, who)) await this.tellPresence(who, 'left');
+  }
+
+  async tellPresence({ username }: Present, status: 'joined' | 'left'): Promise<void> {
+    const text = JSON.stringify({ type: 'presence', room: this.name, user: username, status });
+    await this.#backplane.say(this.name, { id: this.#randomUUID(), text }, false);
+  }
+
+  #deliver(said: Said): void {
+    const { type } = JSON.parse(said.text) as { type: string };
+    for (const member of type === 'presence' ? this.#joined() : this.members) {
+      const held = member.held.get(this);
+      if (held) held.push(said);
+      else member.connection.send(said.text);
+    }
+  }
+
+  *#joined(): Iterable<Member> {
+    for (const members of this.#present.values()) yield* members;
+  }
+}

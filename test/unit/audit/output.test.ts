@@ -1,0 +1,139 @@
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type AuditOutput, type AuditOutputOptions, openAuditOutput } from '../../../src/audit/output.ts';
+import { ConfigFault } from '../../../src/config.ts';
+
+let folder: string;
+let path: string;
+let lost: number;
+let logged: [level: string, text: string][];
+const outputs: AuditOutput[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'audit-'));
+  path = join(folder, 'audit.log');
+  lost = 0;
+  logged = [];
+});
+afterEach(() => {
+  for (const output of outputs.splice(0)) output.close();
+  rmSync(folder, { recursive: true });
+});
+
+function open(where = path, more: Partial<AuditOutputOptions> = {}): AuditOutput {
+  const say = (level: string) => (_about: unknown, text?: string) =>
+    void logged.push([level, text ?? String(_about)]);
+  const output = openAuditOutput(where, {
+    log: { info: say('info'), error: say('error') },
+    onLost(lines) {
+      lost += lines;
+    },
+    ...more,
+  });
+  outputs.push(output);
+  return output;
+}
+
+describe('a file', () => {
+  test('is its owner’s, is added to, and has the lines of a turn before the next one', async () => {
+    open().write('one\n');
+    await nextTurn();
+    expect(readFileSync(path, 'utf8')).toBe('one\n');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    open().write('two\n');
+    await nextTurn();
+    expect(readFileSync(path, 'utf8')).toBe('one\ntwo\n');
+  });
+
+  test('keeps the mode that it has', () => {
+    open();
+    chmodSync(path, 0o640);
+    open();
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+  });
+
+  test('that cannot be opened is a fault of AUDIT_LOG, without its path', () => {
+    const fault = (where: string) => {
+      try {
+        return open(where);
+      } catch (error) {
+        return error;
+      }
+    };
+    const missing = fault(join(folder, 'wst_nowhere', 'audit.log'));
+    expect(missing).toBeInstanceOf(ConfigFault);
+    expect(missing).toMatchObject({ faults: ['AUDIT_LOG cannot be opened (ENOENT)'] });
+    expect(fault(folder)).toMatchObject({ faults: ['AUDIT_LOG cannot be opened (EISDIR)'] });
+  });
+
+  test('that was moved away is begun anew, and loses nothing', async () => {
+    const output = open();
+    output.write('before\n');
+    renameSync(path, `${path}.1`);
+    output.write('still before\n');
+    output.reopen();
+    output.write('after\n');
+    await nextTurn();
+    expect(readFileSync(`${path}.1`, 'utf8')).toBe('before\nstill before\n');
+    expect(readFileSync(path, 'utf8')).toBe('after\n');
+    expect(logged).toEqual([['info', 'AUDIT_LOG opened again']]);
+  });
+
+  test('that cannot be begun anew is gone on with', async () => {
+    const output = open();
+    renameSync(path, `${path}.1`);
+    mkdirSync(path);
+    output.reopen();
+    output.write('after\n');
+    await nextTurn();
+    expect(readFileSync(`${path}.1`, 'utf8')).toBe('after\n');
+    expect(logged).toEqual([['error', 'AUDIT_LOG cannot be opened again: going on with the old file']]);
+  });
+});
+
+describe('a full disk', () => {
+  test('loses lines, says so once, and throws nothing', async () => {
+    const output = open('/dev/full');
+    for (const lines of ['one\ntwo\n', 'three\n']) {
+      output.write(lines);
+      await nextTurn();
+    }
+    expect(lost).toBe(3);
+    expect(logged).toEqual([['error', 'AUDIT_LOG CANNOT BE WRITTEN: decisions go unaudited until it can']]);
+  });
+
+  test('cuts off one line, and none of those that come when there is room again', async () => {
+    let room = 6;
+    const output = open(path, {
+      write(file, bytes, from) {
+        if (room === 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+        const written = writeSync(file, bytes, from, Math.min(room, bytes.length - from));
+        room -= written;
+        return written;
+      },
+    });
+    for (const [lines, more] of [
+      ['one\ntwo\n', 0],
+      ['three\n', 100],
+      ['four\n', 0],
+    ] as const) {
+      output.write(lines);
+      await nextTurn();
+      room += more;
+    }
+    expect(readFileSync(path, 'utf8')).toBe('one\ntw\nfour\n');
+    expect(lost).toBe(2);
+    expect(logged.map(([level]) => level)).toEqual(['error', 'info']);
+  });
+});
