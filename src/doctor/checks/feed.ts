@@ -4,7 +4,7 @@ import { createParser } from 'eventsource-parser';
 import { saysCurrent } from '../../revocations/event-stream.ts';
 import { newSessionId } from '../../tickets/ticket.ts';
 import type { ClockSample } from '../clocks.ts';
-import type { Door } from '../door.ts';
+import { type Door, Unreachable } from '../door.ts';
 import { type Finding, fault, ok, skipped, warning } from '../finding.ts';
 import type { Credential } from '../probe-ticket.ts';
 
@@ -19,7 +19,12 @@ export async function checkFeed(
   { authorization }: Credential,
   aheadMs: number,
 ): Promise<{ finding: Finding; clock?: ClockSample }> {
-  const stream = await door.open('/revocations', { headers: { authorization, accept: 'text/event-stream' } });
+  const headers = { authorization, accept: 'text/event-stream' };
+  const stream = await door.open('/revocations', { headers, patience }).catch((error: unknown) => {
+    if (error instanceof Unreachable) return error;
+    throw error;
+  });
+  if (stream instanceof Unreachable) return { finding: held(`does not begin: ${stream.reason}`) };
   if (stream.statusCode !== 200) {
     stream.destroy();
     const { statusCode: status } = stream;
@@ -38,13 +43,7 @@ export async function checkFeed(
   const { caughtUp, arrival } = follow(stream, session_id);
   try {
     if (!(await caughtUp)) {
-      return {
-        finding: fault(
-          id,
-          'The feed does not say within 5 s that it is current.',
-          'See that the proxy passes server-sent events on as they come, unbuffered.',
-        ),
-      };
+      return { finding: held('does not say within 5 s that it is current') };
     }
     const asked = Date.now();
     const { status } = await door.ask('/revocations', {
@@ -83,6 +82,14 @@ export async function checkFeed(
   } finally {
     stream.destroy();
   }
+}
+
+function held(what: string): Finding {
+  return fault(
+    id,
+    `The feed ${what}.`,
+    'See that the proxy passes server-sent events on as they come, unbuffered.',
+  );
 }
 
 function judge(tookMs: number): Finding {

@@ -23,6 +23,8 @@ function remedyOf(reason: string, { address }: Inspection): string {
     return 'Mend the number of the database in REDIS_URL: Redis has none of that number.';
   if (reason === 'ECONNRESET')
     return 'Say rediss:// where Redis takes TLS, and see what is between it and here.';
+  if (/timeout|ETIMEDOUT/.test(reason) && address.tls)
+    return 'Say redis:// if Redis takes no TLS there; else see whether a firewall is between this machine and it.';
   if (address.mode === 'sentinel')
     return 'See whether the sentinels are up, take our login, and know the primary by the name in REDIS_URL.';
   return 'See whether a firewall or a network is between this machine and Redis.';
