@@ -15,6 +15,7 @@ interface DoctorOptions {
   node: string[];
   path?: string;
   ca?: string;
+  insecure?: boolean;
   keyFile?: string;
   token?: string;
   proxyLog?: string;
@@ -29,6 +30,7 @@ export function doctorCommand(): Command {
     .option('--node <url...>', 'a node to be asked directly; at every address that its name has', urls, [])
     .option('--path <path>', 'of the WebSocket at --url; default: WS_PATH, else /ws')
     .option('--ca <file>', 'PEM of the authority that signed the certificate at --url')
+    .option('--insecure', 'go on though that certificate is not trusted')
     .addOption(keyFileOption('; with tickets:mint, revoke and sessions:read it sees most').conflicts('token'))
     .addOption(tokenOption(', to mint with instead'))
     .option('--proxy-log <file>', 'what the proxy logs: no ticket may be in there')
@@ -42,7 +44,7 @@ It opens a few sockets and gets some of them refused, and revokes a session that
 ${examples(
   'ticket-broker doctor --url https://broker.example --key-file ops.key',
   'ticket-broker doctor --url https://broker.example --proxy-log /var/log/nginx/access.log --json | jq .findings',
-  'docker-compose exec http ticket-broker doctor --node http://http:8080 http://ws:8080',
+  'docker-compose exec http ticket-broker doctor --url https://lb:8443 --insecure --node http://http:8080 http://ws:8080',
 )}
 Exit status: 0 nothing worse than warnings, 1 faults, 2 nothing could be checked.`,
     )
@@ -50,7 +52,7 @@ Exit status: 0 nothing worse than warnings, 1 faults, 2 nothing could be checked
 }
 
 async function doctor(options: DoctorOptions, command: Command): Promise<void> {
-  const { url, node, path, ca, proxyLog, json = false, verbose = false } = options;
+  const { url, node, path, ca, insecure = false, proxyLog, json = false, verbose = false } = options;
   const credential = await credentialOf(options).catch((error: Error) => unable(command, error.message));
   if (url === undefined && node.length === 0 && proxyLog === undefined && !hasEnvironment(process.env)) {
     unable(
@@ -69,6 +71,7 @@ async function doctor(options: DoctorOptions, command: Command): Promise<void> {
       nodes: node.map((one) => new URL(one)),
       path,
       ca: ca === undefined ? undefined : pemIn(ca, command),
+      insecure,
       credential,
       proxyLog,
       now: Date.now,
@@ -130,8 +133,14 @@ function print({ id, severity, says, todo }: Finding): void {
 
 function summary(counts: Record<Severity, number>, verbose: boolean): string {
   const named = severities.filter((severity) => counts[severity] > 0);
-  const text = named.map((severity) => `${counts[severity]} ${severity}`).join(', ');
+  const text = named
+    .map((severity) => `${counts[severity]} ${plural(severity, counts[severity])}`)
+    .join(', ');
   return counts.skipped > 0 && !verbose ? `${text} (--verbose tells why)` : text;
+}
+
+function plural(severity: Severity, count: number): string {
+  return count === 1 || severity === 'ok' || severity === 'skipped' ? severity : `${severity}s`;
 }
 
 function urls(text: string, before: string[]): string[] {

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
@@ -6,8 +7,10 @@ import { text } from 'node:stream/consumers';
 
 export interface DoorOptions {
   url: URL;
-  /** PEM of an authority that is trusted besides those that Node trusts. */
+  /** PEM of the authority that is to be trusted instead of those that Node trusts. */
   ca?: string | undefined;
+  /** Go on though the certificate is not trusted. */
+  insecure?: boolean | undefined;
 }
 
 export interface AskOptions {
@@ -46,7 +49,12 @@ export interface Door {
   /** What its host name stands for. */
   readonly addresses: readonly string[];
   /** How a connection is made to it, for `net`, `http` and `ws`. */
-  readonly how: { readonly localAddress?: string; readonly ca?: string[] };
+  readonly how: {
+    readonly localAddress?: string;
+    readonly family?: number;
+    readonly ca?: string[];
+    readonly rejectUnauthorized?: boolean;
+  };
   /** The whole answer. @throws Unreachable */
   ask(path: string, options?: AskOptions): Promise<Answer>;
   /** An answer whose body is still to come. @throws Unreachable */
@@ -54,14 +62,18 @@ export interface Door {
 }
 
 /** @throws Unreachable where the host has no address */
-export async function findDoor({ url, ca }: DoorOptions): Promise<Door> {
+export async function findDoor({ url, ca, insecure = false }: DoorOptions): Promise<Door> {
   const host = hostOf(url);
   const found = await lookup(host, { all: true }).catch((error: NodeJS.ErrnoException) => {
     throw new Unreachable(error.code ?? 'no address');
   });
   const addresses = found.map(({ address }) => address);
   const localAddress = await addressFor(addresses, url);
-  const how = { ...(localAddress !== undefined && { localAddress }), ...(ca !== undefined && { ca: [ca] }) };
+  const how = {
+    ...(localAddress !== undefined && { localAddress, family: 4 }),
+    ...(ca !== undefined && { ca: [ca] }),
+    ...(insecure && { rejectUnauthorized: false }),
+  };
 
   const open: Door['open'] = (path, { method = 'GET', headers = {}, body, patience = 5000 } = {}) =>
     new Promise((resolve, reject) => {
@@ -114,16 +126,19 @@ export function portOf({ port, protocol }: URL): number {
  * can be told whom a node sees. Not every system has these; undefined: any address does.
  */
 async function addressFor(addresses: readonly string[], url: URL): Promise<string | undefined> {
-  if (!addresses.every((address) => address.startsWith('127.'))) return undefined;
+  const isLoopback = addresses.every((address) => address.startsWith('127.') || address === '::1');
+  if (!isLoopback || addresses.every((address) => address === '::1')) return undefined;
   const part = () => 2 + Math.floor(Math.random() * 250);
   const localAddress = `127.${part()}.${part()}.${part()}`;
-  const socket = connect({ host: hostOf(url), port: portOf(url), localAddress });
-  return new Promise((resolve) => {
-    socket.on('connect', () => resolve(localAddress));
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code === 'EADDRNOTAVAIL' ? undefined : localAddress),
-    );
-  }).finally(() => socket.destroy()) as Promise<string | undefined>;
+  const socket = connect({ host: hostOf(url), port: portOf(url), localAddress, family: 4 });
+  try {
+    await once(socket, 'connect');
+    return localAddress;
+  } catch {
+    return undefined;
+  } finally {
+    socket.destroy();
+  }
 }
 
 function objectIn(body: string): Record<string, unknown> {

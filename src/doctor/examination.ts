@@ -13,8 +13,10 @@ export interface Examination {
   nodes: readonly URL[];
   /** Of the WebSocket; undefined: as the environment says. */
   path: string | undefined;
-  /** PEM of an authority that is trusted besides those that Node trusts. */
+  /** PEM of the authority that is to be trusted instead of those that Node trusts. */
   ca: string | undefined;
+  /** Go on though a certificate is not trusted. */
+  insecure: boolean;
   credential: Credential | undefined;
   /** A file that the proxy logs to. */
   proxyLog: string | undefined;

@@ -13,7 +13,7 @@ const needingUrl = ['url', 'verify-outside', 'admission', 'replay', 'client-addr
 
 /** What visitors meet, tried as one of them. */
 export async function* examineEntrance(examination: Examination, known: Known): AsyncGenerator<Finding> {
-  const { url, ca, path, proxyLog, doing, now } = examination;
+  const { url, ca, insecure, path, proxyLog, doing, now } = examination;
   const wsPath = path ?? known.config?.WS_PATH[0] ?? '/ws';
   if (!url) {
     for (const id of needingUrl) yield skipped(id, 'There is no --url to ask at.');
@@ -24,13 +24,13 @@ export async function* examineEntrance(examination: Examination, known: Known): 
   doing(`asking at ${url.origin}`);
   let door: Door;
   try {
-    door = await findDoor({ url, ca });
+    door = await findDoor({ url, ca, insecure });
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
     yield fault('url', `${url.host} has no address: ${error.reason}.`, 'See what --url names.');
     return;
   }
-  yield await checkTls(door, now);
+  yield await checkTls(door, now, insecure);
   const entrance = await checkEntrance(door);
   yield entrance;
   if (entrance.severity !== 'ok') {

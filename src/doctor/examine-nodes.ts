@@ -6,7 +6,7 @@ import { type Finding, fault } from './finding.ts';
 
 /** The nodes that were named, at each address of their names, and the one of this environment where it runs here. */
 export async function* examineNodes(
-  { nodes, ca }: Examination,
+  { nodes, ca, insecure }: Examination,
   { config, aheadMs, clocks }: Known,
 ): AsyncGenerator<Finding> {
   const look = async (door: Door, name: string) => {
@@ -19,7 +19,7 @@ export async function* examineNodes(
   for (const url of nodes) {
     let named: Door;
     try {
-      named = await findDoor({ url, ca });
+      named = await findDoor({ url, ca, insecure });
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
       yield fault('ready', `${url.host} has no address: ${error.reason}.`, 'See what --node names.');

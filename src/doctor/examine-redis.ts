@@ -4,8 +4,9 @@ import type { Config } from '../config.ts';
 import { BrokerError } from '../errors.ts';
 import { inspectRedis } from '../store/inspection.ts';
 import { checkRedisClock } from './checks/clocks.ts';
-import { checkReach, checkServer } from './checks/redis.ts';
 import { checkAccess } from './checks/redis-access.ts';
+import { checkPassword, checkReach } from './checks/redis-reach.ts';
+import { checkServer } from './checks/redis-server.ts';
 import type { Known } from './examination.ts';
 import { type Finding, fault } from './finding.ts';
 
@@ -39,6 +40,7 @@ export async function* examineRedis(
     return findings;
   };
   try {
+    yield* checkPassword(redis);
     yield* seen([await checkReach(redis)]);
     if (usable) yield* seen(await checkServer(redis, config));
     if (usable) yield* seen(await checkAccess(redis, config));

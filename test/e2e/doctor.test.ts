@@ -15,7 +15,7 @@ import { startAuthority } from '../support/certificates.ts';
 import { runCommand } from '../support/e2e-cli.ts';
 import { type Front, type FrontOptions, startFront } from '../support/e2e-front.ts';
 import { freePort, type RedisServer, startRedisServer } from '../support/redis-server.ts';
-import { command } from '../support/redis-topologies.ts';
+import { command, startCluster, startSentinels } from '../support/redis-topologies.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
 const redisPassword = randomBytes(24).toString('hex');
@@ -135,6 +135,43 @@ describe('a healthy deployment', () => {
     }
   });
 
+  test('is seen with a token, by another name of this machine, and where refusals are closes', async () => {
+    await using closing = await startBroker({
+      ...env,
+      WS_REJECT: 'close',
+      WS_PATH: '/chat',
+      VERIFY_HEADERS: 'remote',
+    });
+    await using at = await startFront({ broker: closing.port });
+    const login = await runCommand(['token', 'alice', '--url', closing.url], { stdin: 'correct horse' });
+    const url = at.url.replace('127.0.0.1', 'localhost');
+    const examined = await doctor(['--url', url, '--path', '/chat'], {
+      TICKET_BROKER_TOKEN: login.stdout.trim(),
+    });
+    expect(examined.bad()).toEqual([]);
+    for (const id of ['mint', 'admission', 'replay', 'client-address']) {
+      expect(examined.of(id)[0]).toMatchObject({ id, severity: 'ok' });
+    }
+  });
+
+  test.each([
+    ['Sentinel', startSentinels],
+    ['a cluster', startCluster],
+  ])('is looked at in %s as well', async (_what, start) => {
+    const topology = await start(['--appendonly', 'yes']);
+    try {
+      const REDIS_URL = topology.url;
+      await using inIt = await startBroker({ ...env, REDIS_URL });
+      await using at = await startFront({ broker: inIt.port });
+      const examined = await doctor([...atFront(at.url), ...withKey()], { REDIS_URL });
+      // Nobody has limited their default user.
+      expect(examined.bad()).toEqual(['warning redis-acl']);
+      expect(examined.of('redis-replicas')[0]?.says).toMatch(/^\d replicas?, none of them behind/);
+    } finally {
+      await topology.dispose();
+    }
+  });
+
   test('leaves nothing behind but a revocation of nobody', async () => {
     const before = new Set((await command(redis, 'KEYS', 'wst:*')) as string[]);
     await doctor([...atFront(), ...withKey()]);
@@ -226,13 +263,20 @@ describe('finds what is wrong with Redis:', () => {
   test('that it cannot be reached, and how', async () => {
     const cases: [url: string, words: RegExp][] = [
       [redisUrl(undefined, await freePort()), /ECONNREFUSED/],
-      [redisUrl(`broker:${'wrong'.repeat(5)}`), /WRONGPASS/],
+      [redisUrl(`broker:${randomBytes(24).toString('hex')}`), /WRONGPASS/],
       [redisUrl(undefined, undefined, 'rediss'), /ETIMEDOUT|ECONNRESET|SSL/],
       [`redis://broker:${redisPassword}@no-such-host.invalid`, /ENOTFOUND|EAI_AGAIN/],
     ];
     for (const [REDIS_URL, words] of cases) {
       expectBad(await doctor([], { REDIS_URL }), ['fault', 'redis'], words);
     }
+  });
+
+  test('no password for a Redis that is elsewhere, and one that can be guessed', async () => {
+    const open = await doctor([], { REDIS_URL: 'redis://no-such-host.invalid' });
+    expectBad(open, ['warning', 'redis-password'], /no password/, ['fault redis']);
+    const typed = await doctor([], { REDIS_URL: redisUrl('broker:password') });
+    expectBad(typed, ['warning', 'redis-password'], /can be guessed/, ['fault redis']);
   });
 
   test('a clock that is not this machine’s', async () => {
@@ -355,8 +399,13 @@ describe('finds what is wrong at the entrance:', () => {
   test.each([
     ['passed on as it comes', '$http_x_forwarded_for'],
     ['put first', '$remote_addr, $http_x_forwarded_for'],
+    ['of another name', '$http_x_real_ip'],
   ])('a forwarded header from outside is believed, %s', async (_how, forwardedFor) => {
-    expectBad(await behind({ forwardedFor }), ['fault', 'client-address'], /X-Forwarded-For is believed/);
+    expectBad(
+      await behind({ forwardedFor }),
+      ['fault', 'client-address'],
+      /X-Forwarded-For, or a header like it, is believed/,
+    );
   });
 
   test('one that is continued is not, for the proxy alone is trusted', async () => {
@@ -464,6 +513,8 @@ describe('finds what is wrong at the entrance:', () => {
     const tls = ca.issue('front', 'IP:127.0.0.1');
     const distrusted = await behind({ tls });
     expectBad(distrusted, ['fault', 'certificate'], /not trusted here/, ['fault url']);
+    const insecure = await behind({ tls }, ({ url }) => doctor([...atFront(url), '--insecure']));
+    expectBad(insecure, ['notice', 'certificate'], /--insecure went on/);
     const trusted = ({ url }: Front) => doctor([...atFront(url), '--ca', ca.certFile, ...withKey()]);
     expectBad(await behind({ tls }, trusted), ['warning', 'certificate'], /expires in 1 days/);
     const inClear = await behind({ tls, forwardedProto: 'http' }, trusted);

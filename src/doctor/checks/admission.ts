@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { canonicalAddress } from '../../address.ts';
 import type { Config } from '../../config.ts';
-import type { ListedSession } from '../../sessions/registry.ts';
 import type { Inspection } from '../../store/inspection.ts';
 import type { ClockSample } from '../clocks.ts';
 import { type Door, hostOf } from '../door.ts';
-import { type Finding, fault, ok, skipped, warning } from '../finding.ts';
-import { type Knocked, knock } from '../knock.ts';
-import { type Credential, type ProbeTicket, ticketFromDoor, ticketFromRedis } from '../probe-ticket.ts';
+import { type Finding, fault, ok, skipped } from '../finding.ts';
+import { knock } from '../knock.ts';
+import { type Credential, ticketFromDoor, ticketFromRedis } from '../probe-ticket.ts';
 import { isPublicHost } from '../public-host.ts';
+import { listing, moreVisits } from '../visits.ts';
+import { judgeRefusal, judgeReplay, judgeUrl } from './admission-verdicts.ts';
 import { judgeAddress } from './client-address.ts';
 
 export interface AdmissionOptions {
@@ -27,9 +27,6 @@ export interface Admission {
   clocks: ClockSample[];
 }
 
-/** Sockets that are opened to meet several nodes. */
-const visits = 4;
-
 /** A ticket's whole way, from outside: it opens a socket, once, and the node that lets it in knows from where. */
 export async function checkAdmission(options: AdmissionOptions): Promise<Admission> {
   const { door, path, redis, config } = options;
@@ -43,7 +40,11 @@ export async function checkAdmission(options: AdmissionOptions): Promise<Admissi
   }
 
   const spoofed = canonicalAddress(`2001:db8:${hex()}:${hex()}::1`) ?? '';
-  const headers = { 'x-forwarded-for': spoofed };
+  const headers = {
+    'x-forwarded-for': spoofed,
+    'x-real-ip': spoofed,
+    forwarded: `for="[${spoofed}]"`,
+  };
   const began = await redis?.time();
   const first = await knock(door, { path, ticket: probe.ticket, headers });
   if (first.outcome !== 'admitted') {
@@ -113,112 +114,4 @@ async function firstTicket({ door, credential, redis, now }: AdmissionOptions) {
     );
   }
   return { ticket: redis && (await ticketFromRedis(redis, now)), findings };
-}
-
-/** More sockets, each of somebody else, to meet other nodes. */
-async function moreVisits(options: AdmissionOptions, redis: Inspection): Promise<ListedSession[]> {
-  const { door, path, now } = options;
-  const met = await Promise.all(
-    Array.from({ length: visits - 1 }, async () => {
-      const probe = await ticketFromRedis(redis, now);
-      const knocked = await knock(door, { path, ticket: probe.ticket });
-      if (knocked.outcome !== 'admitted') return undefined;
-      const session = await listing({ ...options, credential: undefined }, probe, knocked.session);
-      knocked.close();
-      return session;
-    }),
-  );
-  return met.filter((session) => session !== undefined);
-}
-
-/** The session as the node that holds it has listed it: it does so a moment after the welcome. */
-async function listing(
-  { door, redis, credential }: AdmissionOptions,
-  { sub }: ProbeTicket,
-  session: string | undefined,
-): Promise<ListedSession | undefined> {
-  const look = async () => {
-    if (redis && session !== undefined) return redis.registry.find(session);
-    if (redis && sub !== undefined) return (await redis.registry.ofSubject(sub))[0];
-    if (credential?.kind !== 'key' || sub === undefined) return undefined;
-    const { authorization } = credential;
-    const { json } = await door.ask(`/sessions?sub=${sub}`, { headers: { authorization } });
-    return (json['sessions'] as ListedSession[] | undefined)?.[0];
-  };
-  for (let tries = 0; tries < 10; tries++) {
-    const found = await look();
-    if (found) return found;
-    await sleep(100);
-  }
-  return undefined;
-}
-
-/** Exported for its tests: no broker lets a ticket in twice. */
-export function judgeReplay(second: Knocked): Finding {
-  const id = 'replay';
-  if (second.outcome === 'admitted') {
-    return fault(
-      id,
-      'A used ticket has opened a second socket.',
-      'Take it out of service: what answers there is no broker, or something in between asks it twice and hands both answers on.',
-    );
-  }
-  if (second.outcome === 'unanswered')
-    return skipped(id, `A used ticket was not answered: ${second.reason}.`);
-  if ([401, 1008].includes(second.status)) return ok(id, 'A used ticket is refused.');
-  return skipped(id, `A used ticket was not judged: ${second.status} ${second.code}.`);
-}
-
-function judgeRefusal(
-  refused: Exclude<Knocked, { outcome: 'admitted' }>,
-  { from }: ProbeTicket,
-  path: string,
-): Finding {
-  const id = 'admission';
-  if (refused.outcome === 'unanswered') {
-    return fault(
-      id,
-      `A handshake at ${path} is not answered: ${refused.reason}.`,
-      'See the log of the proxy.',
-    );
-  }
-  const { status, code } = refused;
-  const what = `${status} ${code}`.trim();
-  if (code === 'invalid_ticket') {
-    return fault(
-      id,
-      `A fresh ticket is refused: ${what}.`,
-      from === 'redis'
-        ? 'See that nodes and this environment have the same REDIS_URL, database and KEY_PREFIX.'
-        : 'See that all nodes have the same REDIS_URL, database and KEY_PREFIX, and their log for the reason.',
-    );
-  }
-  if (code === 'rate_limited' || status === 429) {
-    return skipped(id, 'This address has used up its attempts: try again in a minute.');
-  }
-  if (status === 503 || status === 1013) {
-    return fault(
-      id,
-      `Nobody is let in: ${what}.`,
-      'See what is said of Redis here, and the log of the nodes.',
-    );
-  }
-  return fault(
-    id,
-    `No WebSocket opens at ${path}: ${what}.`,
-    'Let the proxy pass Upgrade and Connection on to a node of the tier ws; where the path is another, name it: --path.',
-  );
-}
-
-/** Pages on https:// may not open ws://. */
-function judgeUrl(door: Door, { url }: ProbeTicket): Finding[] {
-  if (url === undefined || door.url.protocol === 'http:') return [];
-  if (url.startsWith('wss:')) return [ok('ticket-url', 'Tickets come with a wss:// URL.')];
-  return [
-    warning(
-      'ticket-url',
-      'Tickets come with a ws:// URL, which no page on https:// may open.',
-      'Set PUBLIC_WS_URL, or let the proxy send X-Forwarded-Proto and TRUST_PROXY name it.',
-    ),
-  ];
 }

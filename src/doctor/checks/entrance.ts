@@ -1,6 +1,6 @@
 import { type ConnectionOptions, connect } from 'node:tls';
 import { type Door, hostOf, portOf, Unreachable } from '../door.ts';
-import { type Finding, fault, ok, skipped, warning } from '../finding.ts';
+import { type Finding, fault, notice, ok, skipped, warning } from '../finding.ts';
 import { isPublicHost } from '../public-host.ts';
 
 const id = 'url';
@@ -34,7 +34,7 @@ export async function checkEntrance(door: Door): Promise<Finding> {
 }
 
 /** Whether what is said at `--url` can be overheard, and how long its certificate lasts. */
-export async function checkTls(door: Door, now: () => number): Promise<Finding> {
+export async function checkTls(door: Door, now: () => number, insecure: boolean): Promise<Finding> {
   const { url } = door;
   if (url.protocol === 'http:') {
     if (!isPublicHost(hostOf(url))) return ok('certificate', `${url.host} is no public host; no TLS.`);
@@ -49,6 +49,13 @@ export async function checkTls(door: Door, now: () => number): Promise<Finding> 
   const left = Math.floor((Date.parse(shown.validTo) - now()) / day);
   if (left < 0) {
     return fault('certificate', `The certificate of ${url.host} has expired.`, 'Renew it.');
+  }
+  if (shown.distrust !== undefined && insecure) {
+    return notice(
+      'certificate',
+      `The certificate of ${url.host} is not trusted here (${shown.distrust}), and --insecure went on.`,
+      'Name its authority instead: --ca FILE.',
+    );
   }
   if (shown.distrust !== undefined) {
     return fault(

@@ -80,8 +80,17 @@ function checkLimits(config: Config): Finding[] {
 }
 
 /** Ways in that are open to more than they need to be. */
-function checkWays({ WS_ACCEPT, PUBLIC_WS_URL }: Config): Finding[] {
+function checkWays({ WS_ACCEPT, PUBLIC_WS_URL, DEMO }: Config): Finding[] {
   const findings: Finding[] = [];
+  if (DEMO === 'on') {
+    findings.push(
+      warning(
+        'demo',
+        'DEMO is on: whoever comes is let in, as the user demo.',
+        'Leave it out in production.',
+      ),
+    );
+  }
   if (WS_ACCEPT.has('token')) {
     findings.push(
       notice(

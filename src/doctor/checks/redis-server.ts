@@ -3,32 +3,6 @@ import { BrokerError } from '../../errors.ts';
 import type { Inspection } from '../../store/inspection.ts';
 import { infoField, type Unfit, unfitIn } from '../../store/self-test.ts';
 import { type Finding, fault, ok, warning } from '../finding.ts';
-import { isGuessable } from '../guessable.ts';
-import { isPrivateAddress } from '../public-host.ts';
-
-/** @returns a fault when there is no connection, naming the kind of failure */
-export async function checkReach(redis: Inspection): Promise<Finding> {
-  const reason = await redis.reach();
-  if (reason === undefined) return ok('redis', 'Redis can be reached.');
-  return fault('redis', `Redis cannot be reached: ${reason}.`, remedyOf(reason, redis));
-}
-
-function remedyOf(reason: string, { address }: Inspection): string {
-  if (/WRONGPASS|NOAUTH/.test(reason)) return 'Give user name and password of the Redis user in REDIS_URL.';
-  if (/CERT/.test(reason)) return 'Name the authority that signed its certificate: REDIS_CA_FILE.';
-  if (/SSL|TLS/.test(reason)) return 'Say redis:// where Redis takes no TLS, rediss:// where it does.';
-  if (reason === 'ECONNREFUSED') return 'Start Redis, or mend host and port in REDIS_URL.';
-  if (/ENOTFOUND|EAI_AGAIN/.test(reason)) return 'Mend the host name in REDIS_URL: it has no address here.';
-  if (reason === 'replied ERR' && address.db > 0)
-    return 'Mend the number of the database in REDIS_URL: Redis has none of that number.';
-  if (reason === 'ECONNRESET')
-    return 'Say rediss:// where Redis takes TLS, and see what is between it and here.';
-  if (/timeout|ETIMEDOUT/.test(reason) && address.tls)
-    return 'Say redis:// if Redis takes no TLS there; else see whether a firewall is between this machine and it.';
-  if (address.mode === 'sentinel')
-    return 'See whether the sentinels are up, take our login, and know the primary by the name in REDIS_URL.';
-  return 'See whether a firewall or a network is between this machine and Redis.';
-}
 
 /** What Redis tells of itself. */
 export async function checkServer(redis: Inspection, config: Config): Promise<Finding[]> {
@@ -48,7 +22,6 @@ export async function checkServer(redis: Inspection, config: Config): Promise<Fi
     checkMemory(primaries),
     checkPersistence(primaries, config),
     checkReplicas(primaries, redis),
-    ...checkPassword(redis),
   ];
 }
 
@@ -120,35 +93,9 @@ function checkReplicas(primaries: readonly string[], { address }: Inspection): F
       'Start one, or see why it does not connect.',
     );
   }
-  return ok(
-    id,
-    least === 0 ? 'It has no replica.' : `It has ${least} or more replicas, none of them behind.`,
-  );
-}
-
-function checkPassword({ address }: Inspection): Finding[] {
-  const { password, nodes } = address;
-  const ownMachine = nodes.every(({ host }) => host === 'localhost' || /^(127\.|::1$)/.test(host));
-  if (password === undefined) {
-    if (ownMachine) return [];
-    const public_ = nodes.some(({ host }) => !isPrivateAddress(host) && host.includes('.'));
-    return [
-      warning(
-        'redis-password',
-        `REDIS_URL has no password: who reaches Redis${public_ ? ', on a host that may be public,' : ''} may do all that its default user may.`,
-        'Make a user as docs/guarantees.md lists it, and switch the default user off.',
-      ),
-    ];
-  }
-  if (password.length >= 16 && !isGuessable(password, 48))
-    return [ok('redis-password', 'It has a password.')];
-  return [
-    warning(
-      'redis-password',
-      'The password in REDIS_URL can be guessed, and Redis lets one guess a million times a second.',
-      'Put a random one in its place, such as `openssl rand -hex 32` prints.',
-    ),
-  ];
+  const sum = counts.reduce((before, count) => before + count, 0);
+  const all = `${sum} ${sum === 1 ? 'replica' : 'replicas'}`;
+  return ok(id, sum === 0 ? 'It has no replica.' : `${all}, none of them behind.`);
 }
 
 function sentence(text: string): string {
