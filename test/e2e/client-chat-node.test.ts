@@ -166,6 +166,23 @@ describe('a session that is about to end', () => {
     expect(refreshed).toBe(1);
   });
 
+  test('is refreshed, and what the application hears of its own messages meanwhile is left to it', async () => {
+    using client = visitor();
+    await opened();
+    welcome();
+    say({ type: 'session.expiring', expires_in: 4 });
+    await until(() => node.received.length === 1, 'the ticket');
+    const errors = [7, 'a'].map((id) => ({ type: 'error', error: 'store_unavailable', id }));
+    for (const error of errors) say(error);
+    say({ type: 'error', error: 'store_unavailable' });
+    say({ type: 'anything' });
+    await until(
+      () => client.messages.some((message) => (message as { type: string }).type === 'anything'),
+      'all',
+    );
+    expect(client.messages).toEqual([...errors, { type: 'anything' }]);
+  });
+
   test('and ends before there is a ticket: the next connection has one of its own', async () => {
     const fresh = tickets();
     let givenUp = false;
