@@ -293,7 +293,7 @@ test('a key or URL that cannot be one is refused without being quoted', () => {
 
 test('a gate reads a feed that is longer than what a reader may leave unread', async () => {
   const keys = serviceKeysFile({ node: 'tickets:redeem', root: 'revoke' });
-  await using long = await startBroker({ SERVICE_KEYS_FILE: keys, LOG_LEVEL: 'error' });
+  await using long = await startBroker({ SERVICE_KEYS_FILE: keys, LOG_LEVEL: 'info' });
   const headers = { authorization: `Bearer ${keyOf('root')}`, 'content-type': 'application/json' };
   for (let n = 0; n < 6000; n += 100) {
     const revoked = Array.from({ length: 100 }, (_, i) => {

@@ -5,6 +5,8 @@ import { redisBackplane } from '../../src/store/redis-backplane.ts';
 import { parseRedisUrl } from '../../src/store/redis-url.ts';
 import { grants, userRules } from '../support/acl.ts';
 import { backplaneContract } from '../support/backplane-contract.ts';
+import { startBroker } from '../support/broker-process.ts';
+import { openChat } from '../support/chat-socket.ts';
 import { until } from '../support/e2e-until.ts';
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
 import { type ClusterTopology, command, startCluster } from '../support/redis-topologies.ts';
@@ -200,4 +202,24 @@ test('rooms that somebody makes up do not pile up', async () => {
   await until(async () => (await backplane.history('room 0')).length === 0, 'the oldest is forgotten');
   expect(await backplane.history('room 519')).toHaveLength(1);
   await backplane.close();
+});
+
+test('a user who may not hear any more, or a connection that breaks while it subscribes, ends no process', async () => {
+  const server = await startRedisServer();
+  const broker = await startBroker({ REDIS_URL: server.url, LOG_LEVEL: 'info' });
+  const { url } = await broker.mint();
+  const alice = await openChat(url);
+  await command(server, 'ACL', 'SETUSER', 'default', 'resetchannels');
+  for (let n = 0; n < 3; n++) {
+    await command(server, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => broker.output().includes('the chat cannot be heard'), 'it is said');
+  }
+  await command(server, 'ACL', 'SETUSER', 'default', 'allchannels');
+  await until(() => broker.output().includes('the chat is heard again'), 'it is heard again');
+  alice.say({ type: 'still' });
+  expect(await alice.next('still')).toMatchObject({ user: 'alice' });
+  expect(broker.output().split('the chat cannot be heard').length).toBe(2);
+  alice.socket.close();
+  await broker.stop();
+  await server.dispose();
 });
