@@ -200,8 +200,10 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       return (await historyOf(room)).map(({ id, text }) => ({ id, text }));
     },
     async arrive(room, who) {
+      const isNew = await arrive(room, who);
+      // Not before: an arrival that failed is nobody's, and its lease ends.
       held.set(`${room}\n${who.sub}`, { room, who });
-      return arrive(room, who);
+      return isNew;
     },
     async depart(room, who) {
       held.delete(`${room}\n${who.sub}`);
