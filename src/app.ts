@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import cors from '@fastify/cors';
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Audit } from './audit/audit.ts';
 import type { Backplane } from './chat/backplane.ts';
@@ -9,9 +6,7 @@ import { createChat } from './chat/chat.ts';
 import type { Config } from './config.ts';
 import type { Credentials } from './credentials/open.ts';
 import { recordDecisions, recordEnds } from './decisions.ts';
-import { BrokerError } from './errors.ts';
 import { authenticator } from './http/authenticate.ts';
-import { withoutSecrets } from './http/carried-secrets.ts';
 import { cookieToken } from './http/cookie-token.ts';
 import { demoRoutes } from './http/demo.ts';
 import { documentRoutes, jwksRoute } from './http/documents.ts';
@@ -24,8 +19,8 @@ import { operationsRoutes } from './http/operations.ts';
 import { passwordLogin } from './http/password-login.ts';
 import { redeemRoute } from './http/redeem.ts';
 import { refreshing } from './http/refresh.ts';
-import { refuse, refuseClient, registerRefusals } from './http/refusals.ts';
 import { revocationRoutes } from './http/revocations.ts';
+import { createServer } from './http/server.ts';
 import { sessionRoutes } from './http/sessions.ts';
 import { socketUrlAt } from './http/socket-url.ts';
 import { testTokenRoute } from './http/test-token.ts';
@@ -74,70 +69,9 @@ export interface AppDeps {
 export async function buildApp(deps: AppDeps): Promise<App> {
   const { config, store, feed, registry, revoke, node, credentials, log, metrics, now, randomBytes } = deps;
   const { audit, backplane, collectRoutes = false } = deps;
-  const busy = new WeakSet<object>();
-  const app = Fastify({
-    loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true }),
-    requestIdHeader: false,
-    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
-    rewriteUrl: withoutSecrets,
-    frameworkErrors: (error, request, reply) => void refuse(error, request, reply),
-    clientErrorHandler: refuseClient,
-    return503OnClosing: false,
-    bodyLimit: 16 * 1024,
-    requestTimeout: config.HANDSHAKE_TIMEOUT * 1000,
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
-    http: {
-      maxHeaderSize: 8 * 1024,
-      headersTimeout: config.HANDSHAKE_TIMEOUT * 1000,
-      connectionsCheckingInterval: 1000,
-      // A proxy may forward `Upgrade` with any request, and `curl --http2` sends it: only the gate's is meant.
-      shouldUpgradeCallback: ({ method, url = '', headers, httpVersion, socket }) =>
-        method === 'GET' &&
-        httpVersion === '1.1' &&
-        // The answer to an earlier request on the connection is still to come.
-        !busy.has(socket) &&
-        headers.upgrade?.toLowerCase() === 'websocket' &&
-        config.TIERS.has('ws') &&
-        config.WS_PATH.includes(url.split('?', 1)[0] ?? ''),
-    },
-  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
-
-  app.server.on('request', ({ socket }, response) => {
-    busy.add(socket);
-    response.once('close', () => busy.delete(socket));
-  });
+  const app = await createServer(config, log);
   const decide = recordDecisions(metrics, audit);
   const revokeUnasked = unasked(revoke, decide, log);
-  registerRefusals(app);
-  let stopping = false;
-  app.addHook('preClose', async () => {
-    stopping = true;
-    // Connections that have not said anything yet are not idle to Node, and nobody times them out any more.
-    setTimeout(() => app.server.closeAllConnections(), config.DRAIN_TIMEOUT * 1000).unref();
-  });
-  // Not earlier: @fastify/websocket has to know the request, or nobody closes the connection after the refusal.
-  app.addHook('preParsing', async () => {
-    if (stopping) throw new BrokerError('overloaded', { reason: 'stopping' });
-  });
-  app.addHook('onRequest', async (_request, reply) => {
-    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
-  });
-  app.removeContentTypeParser('text/plain');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') return done(null, undefined);
-    return app.getDefaultJsonParser('error', 'error')(request, String(body), done);
-  });
-  if (config.allowedOrigins) {
-    await app.register(cors, {
-      origin: config.allowedOrigins === '*' ? '*' : [...config.allowedOrigins],
-      methods: ['GET', 'POST', 'DELETE'],
-      strictPreflight: false,
-      // So that a page may send the cookie, and read the answer.
-      credentials: config.AUTH_COOKIE !== undefined,
-      exposedHeaders: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
-    });
-  }
   if (collectRoutes) await collectOpenApi(app);
   operationsRoutes(app, { store, feed });
   const authenticate = authenticator(credentials, feed);

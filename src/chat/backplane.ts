@@ -1,6 +1,6 @@
 /** Something that was said in a room. */
 export interface Said {
-  /** Names it: nobody hears it twice. */
+  /** Names it: nobody hears twice what was kept. */
   readonly id: string;
   /** JSON, as it goes out. */
   readonly text: string;
@@ -27,11 +27,15 @@ export interface Backplane {
   say(room: string, said: Said, keep: boolean): Promise<void>;
   /** The last things that were kept, oldest first. */
   history(room: string): Promise<Said[]>;
-  /** Somebody's first socket on this node is in the room. @returns whether they were on no node before */
+  /**
+   * Somebody's first socket on this node is in the room. Who is there already stays so under the username of then.
+   *
+   * @returns whether they were on no node before
+   */
   arrive(room: string, who: Present): Promise<boolean>;
-  /** Somebody's last socket on this node has left. @returns whether they are on no node now */
+  /** Somebody's last socket on this node has left, under whatever username. @returns whether they are on no node now */
   depart(room: string, who: Present): Promise<boolean>;
-  /** Who is there, the longest there first; a thousand at most. */
+  /** Who is there, in no order; a thousand at most. */
   members(room: string): Promise<Present[]>;
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import type { RefusalCode } from '../errors.ts';
 import { BrokerError, refusals } from '../errors.ts';
+import { allowance } from '../sessions/allowance.ts';
 import { closeCodes } from '../sessions/close-codes.ts';
 import type { Enter, Message } from '../sessions/connection.ts';
 import type { Backplane, Said } from './backplane.ts';
@@ -22,6 +23,8 @@ const lobby = 'lobby';
 /** Rooms that one socket may be in, and bytes that it may say at once: what is said is kept for a while. */
 const mostRooms = 100;
 const mostBytes = 4096;
+/** A join is answered with a room's history, many times its own size. */
+const joinsPerSecond = 10;
 
 /**
  * The chat that lives behind the gate. A socket hears its own room from the start, that of the handshake or else the lobby, or the first
@@ -49,8 +52,15 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     if (member.rooms.size >= mostRooms && !inRoom(member, name)) {
       return refuse(member, { type: 'join' }, 'too_many_rooms', `A socket may be in ${mostRooms} rooms.`);
     }
+    if (member.joins.take() > 0) {
+      return refuse(
+        member,
+        { type: 'join' },
+        'rate_limited',
+        `Join ${joinsPerSecond} rooms a second at most.`,
+      );
+    }
     const room = enter(member, name);
-    if (member.held.has(room)) return;
     const held: Said[] = [];
     member.held.set(room, held);
     let known = new Set<string>();
@@ -58,8 +68,6 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     try {
       const history = await backplane.history(name);
       isNew = await room.appear(member);
-      // It may have left while it was still coming.
-      if (!member.rooms.has(room)) return await room.disappear(member);
       const members = await backplane.members(name);
       known = new Set(history.map(({ id }) => id));
       say(member, {
@@ -89,8 +97,8 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     if (!inRoom(member, room)) return refuse(member, message, 'not_joined', 'Join the room first.');
     const requestId = randomUUID();
     const stamped = { ...message, room, user: member.who.username, timestamp: now() / 1000, requestId };
-    const text = JSON.stringify(stamped);
-    if (Buffer.byteLength(text) > mostBytes) {
+    const text = jsonOf(stamped);
+    if (text === undefined || Buffer.byteLength(text) > mostBytes) {
       return refuse(member, message, 'payload_too_large', `A message may have ${mostBytes} bytes.`);
     }
     await backplane.say(room, { id: requestId, text }, true);
@@ -121,22 +129,50 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
         lobby,
       rooms: new Set(),
       held: new Map(),
+      joins: allowance(joinsPerSecond, now),
     };
     if (mayEnter(member, member.own)) enter(member, member.own);
+    // One thing after the other: a join is over before what was sent after it is looked at.
+    let before: Promise<unknown> = Promise.resolve();
+    const next = (step: () => Promise<unknown>) => {
+      before = before.then(step).catch((error: unknown) => {
+        if (!(error instanceof BrokerError)) log.error({ err: error }, 'unexpected error');
+      });
+    };
     return {
       receive(message) {
-        take(member, message).catch((error: unknown) => {
-          if (error instanceof BrokerError) return refuse(member, message, error.code, error.message);
-          log.error({ err: error }, 'unexpected error');
-          refuse(member, message, 'internal_error', refusals.internal_error.text);
+        next(() =>
+          take(member, message).catch((error: unknown) => {
+            if (error instanceof BrokerError) return refuse(member, message, error.code, error.message);
+            refuse(member, message, 'internal_error', refusals.internal_error.text);
+            throw error;
+          }),
+        );
+      },
+      renewed() {
+        next(async () => {
+          for (const room of member.rooms) {
+            if (mayEnter(member, room.name)) continue;
+            await leave(member, room);
+            say(member, { type: 'left', room: room.name });
+          }
         });
       },
       leave() {
-        // Whom the store does not hear of is gone with their lease.
-        for (const room of member.rooms) leave(member, room).catch(() => {});
+        // What is still to come of it is nobody's any more. Whom the store does not hear of is gone with their lease.
+        next(() => Promise.allSettled([...member.rooms].map((room) => leave(member, room))));
       },
     };
   };
+}
+
+/** @returns undefined for what is nested too deep to be said again */
+function jsonOf(message: object): string | undefined {
+  try {
+    return JSON.stringify(message);
+  } catch {
+    return undefined;
+  }
 }
 
 function inRoom({ rooms }: Member, name: string): Room | undefined {

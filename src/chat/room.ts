@@ -1,3 +1,4 @@
+import type { Allowance } from '../sessions/allowance.ts';
 import type { Connection } from '../sessions/connection.ts';
 import type { Backplane, Present, Said } from './backplane.ts';
 
@@ -10,6 +11,7 @@ export interface Member {
   readonly rooms: Set<Room>;
   /** What is said in rooms whose history is still on its way: afterwards it would come first. */
   readonly held: Map<Room, Said[]>;
+  readonly joins: Allowance;
 }
 
 export interface RoomDeps {
@@ -46,7 +48,13 @@ export class Room {
     const others = this.#present.get(who.sub);
     if (others) others.add(member);
     else this.#present.set(who.sub, new Set([member]));
-    return others ? false : this.#backplane.arrive(this.name, who);
+    if (others) return false;
+    return this.#backplane.arrive(this.name, who).catch((error: unknown) => {
+      // Another try is to be told to the others.
+      this.#present.get(who.sub)?.delete(member);
+      if (this.#present.get(who.sub)?.size === 0) this.#present.delete(who.sub);
+      throw error;
+    });
   }
 
   /** The opposite; the others are told when it was the subject's last socket on any node. */

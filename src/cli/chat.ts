@@ -63,7 +63,7 @@ export async function chat(options: ChatOptions): Promise<void> {
     await connected;
     const pace = allowance(pipedPerSecond, Date.now);
     for await (const line of lines) {
-      await sleep(pace.take());
+      for (let wait = pace.take(); wait > 0; wait = pace.take()) await sleep(wait);
       say(line);
     }
     await sleep(lingerMs);

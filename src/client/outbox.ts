@@ -1,27 +1,61 @@
-/** Messages that wait for a connection. */
+/** Messages that wait for a connection, and for their turn on it. */
 export interface Outbox {
+  /** Whether a flush is under way: what is said now has to come behind it. */
+  readonly flushing: boolean;
   /** @returns false when it is full: the message has not been taken */
   put(message: string): boolean;
-  /** Hands all of them over, oldest first, until one is not taken: that one and the rest go on waiting. */
+  /** Hands all of them over in time, oldest first, until one is not taken: that one and the rest go on waiting. */
   flush(take: (message: string) => boolean): void;
+  /** Ends the flush: what has not been handed over goes on waiting. */
+  hold(): void;
   /** @returns what was waiting, which waits no more */
   empty(): string[];
 }
 
+/** Well within what a broker takes of a socket, 40 at once and 20 a second: what is over that is lost. */
+const atOnce = 10;
+const everyMs = 75;
+
 /** @param limit messages at most */
 export function createOutbox(limit: number): Outbox {
   let waiting: string[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const hold = () => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+
   return {
+    get flushing() {
+      return timer !== undefined;
+    },
     put(message) {
       if (waiting.length >= limit) return false;
       waiting.push(message);
       return true;
     },
     flush(take) {
-      const refused = waiting.findIndex((message) => !take(message));
-      waiting = refused < 0 ? [] : waiting.slice(refused);
+      let due = atOnce;
+      let since = performance.now();
+      const step = () => {
+        hold();
+        const now = performance.now();
+        // A browser wakes a page that nobody sees once a second, or less: it catches up.
+        due = Math.min(atOnce, due + (now - since) / everyMs);
+        since = now;
+        for (const message of waiting.slice(0, due)) {
+          if (!take(message)) return;
+          waiting.shift();
+          due--;
+        }
+        if (waiting.length > 0) timer = setTimeout(step, (1 - due) * everyMs);
+      };
+      step();
     },
+    hold,
     empty() {
+      hold();
       const messages = waiting;
       waiting = [];
       return messages;

@@ -47,7 +47,7 @@ export function createSession(options: SessionOptions): Session {
     },
     receive(data) {
       const message = parsed(data);
-      const { type, error, expires_in } = (message ?? {}) as Record<string, unknown>;
+      const { type, error, id, expires_in } = (message ?? {}) as Record<string, unknown>;
       const left = { expires_in: Number(expires_in) };
       if (type === 'welcome' && since === undefined) {
         begin(message as Welcome);
@@ -57,7 +57,8 @@ export function createSession(options: SessionOptions): Session {
       } else if (type === 'session.refreshed') {
         refresher.stop();
         events.emit('refreshed', left);
-      } else if (type !== 'error' || !refresher.refused(error)) {
+      } else if (type !== 'error' || id !== undefined || !refresher.refused(error)) {
+        // With an `id` it is about a message of the application's: a refresh has none.
         events.emit('message', message);
       }
     },

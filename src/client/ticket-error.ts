@@ -3,7 +3,11 @@ export class TicketError extends Error {
   override readonly name = 'TicketError';
   /** Of the HTTP answer; 0: there was none. */
   readonly status: number;
-  /** As in the answer's `error`, or one of our own: `network`, `timeout`, `bad_answer`, `no_token`, `no_ticket`, `spent_ticket`. */
+  /**
+   * As in the answer's `error`, or one of our own. Not asked: `no_token`, `no_ticket_url`. No answer: `network`, `timeout`.
+   * One that does not say why: `refused`; one without a ticket: `bad_answer`. What the app's own callback did: it threw,
+   * `callback_failed`; it had none, `no_ticket`, or the one before, `spent_ticket`.
+   */
   readonly code: string;
   /** Milliseconds before which it is of no use to ask again. */
   readonly retryAfterMs: number | undefined;

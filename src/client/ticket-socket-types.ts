@@ -14,7 +14,7 @@ export interface TicketSocketOptions extends TicketSourceOptions {
   protocol?: string | readonly string[] | undefined;
   /** Whether to move the session's end on when the server says that it comes. Default: true. */
   refresh?: boolean | undefined;
-  /** Messages that may wait for a connection. Default: 100. */
+  /** Messages that may wait for a connection, and for their turn on it. Default: 100. */
   queueLimit?: number | undefined;
   /** Default: 2 s, at most 30 s. */
   backoff?: Partial<Backoff> | undefined;
@@ -55,7 +55,7 @@ export interface TicketSocketEvents {
   expiring: { expires_in: number };
   /** Its end has moved on. */
   refreshed: { expires_in: number };
-  /** There will be no further attempt. `unsent` is what still waited for a connection. */
+  /** There will be no further attempt. `unsent` is what still waited for a connection, or for its turn. */
   closed: { reason: ClosedReason; why: string; unsent: string[] };
 }
 
@@ -67,7 +67,8 @@ export interface TicketSocket {
     listener: (detail: TicketSocketEvents[Name]) => void,
   ): () => void;
   /**
-   * Sends a text, or an object as JSON, now or once there is a connection.
+   * Sends a text, or an object as JSON, now or once there is a connection. What has waited for one is handed over in order,
+   * ten messages at once and then one every 75 ms, and what is sent meanwhile comes behind it.
    *
    * @returns false when it is not taken: as many as may wait are waiting already, or the socket is closed for good. What
    * has been handed to a connection can be lost with it.

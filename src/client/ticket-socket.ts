@@ -67,6 +67,7 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
   };
 
   const dropped = () => {
+    outbox.hold();
     if (session.over() > steadyAfter) restraint.forgive();
   };
 
@@ -155,7 +156,7 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
     send(message) {
       if (status.status === 'closed') return false;
       const text = typeof message === 'string' ? message : JSON.stringify(message);
-      return (session.begun && socket.send(text)) || outbox.put(text);
+      return (session.begun && !outbox.flushing && socket.send(text)) || outbox.put(text);
     },
     close: () => end('disconnected', 'close() was called'),
     reconnect() {

@@ -12,6 +12,14 @@ export interface BrokerSource {
 
 /** Does not wait for the broker: until its feed has been read, everybody is refused with 503. */
 export function brokerBacking({ broker, serviceKey }: BrokerSource, log: GateLog): Backing {
+  if (
+    !URL.canParse(broker) ||
+    !/^https?:$/.test(new URL(broker).protocol) ||
+    new URL(broker).username !== ''
+  ) {
+    throw new TypeError('broker must be an http or https URL, without a login');
+  }
+  if (!/^[\x21-\x7e]+$/.test(serviceKey)) throw new TypeError('serviceKey must be one word');
   const deps = { url: new URL(broker), serviceKey, now: Date.now, fetch, log };
   const feed = brokerFeed({ ...deps, retention });
   return {

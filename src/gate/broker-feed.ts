@@ -20,7 +20,7 @@ const retryMs = 500;
 
 /** The feed as a broker sends it: `GET /revocations`, resumed where it broke off. */
 export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | 'since' | 'silentMs'> {
-  const { url, serviceKey, now, fetch, log } = options;
+  const { url, serviceKey, fetch, log } = options;
   const retained = new Retained(options);
   const stop = new AbortController();
   let cursor: string | undefined;
@@ -33,14 +33,15 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
       cursor = id;
     },
     onComment(comment) {
-      if (saysCurrent(comment)) lastCurrent = now();
+      // Not the clock, which may be set back.
+      if (saysCurrent(comment)) lastCurrent = performance.now();
     },
   });
 
   /** Reads until the connection breaks, or has nothing to say for too long. */
   const read = async (onOpen: () => void) => {
     const silence = new AbortController();
-    const silent = setTimeout(() => silence.abort(new Error('silent')), staleAfterMs);
+    const silent = setTimeout(() => silence.abort(new FeedFault('silent')), staleAfterMs);
     try {
       const response = await fetch(new URL('/revocations', url), {
         headers: {
@@ -50,7 +51,7 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
         },
         signal: AbortSignal.any([stop.signal, silence.signal]),
       });
-      if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
+      if (!response.ok || !response.body) throw new FeedFault(`status ${response.status}`);
       onOpen();
       parser.reset();
       for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
@@ -82,7 +83,7 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
     follow: (listener) => retained.follow(listener),
     find: (subject) => retained.find(subject),
     get current() {
-      return now() - lastCurrent < staleAfterMs;
+      return performance.now() - lastCurrent < staleAfterMs;
     },
     async close() {
       stop.abort();
@@ -91,8 +92,10 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
   };
 }
 
-/** What fetch says is in the cause: ECONNREFUSED and the like. */
+/** What fetch says is in the cause: ECONNREFUSED and the like. A message may quote the key or the URL. */
 function reasonOf(error: Error): string {
-  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  return code ?? error.message;
+  const { code } = (error.cause ?? error) as NodeJS.ErrnoException;
+  return error instanceof FeedFault ? error.message : typeof code === 'string' ? code : error.name;
 }
+
+class FeedFault extends Error {}

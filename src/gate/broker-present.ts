@@ -26,7 +26,8 @@ export function brokerPresent(options: BrokerPresentOptions): Present {
   const { url, serviceKey, feed, now, fetch, log } = options;
 
   const ask = async (ticket: string, { address, origin, room, aud }: Presented) => {
-    const question = { ticket, aud, origin, ip: address, room, redemption_id: randomUUID() };
+    const ip = address === 'unknown' ? undefined : address;
+    const question = { ticket, aud, origin, ip, room, redemption_id: randomUUID() };
     const call = () =>
       fetch(new URL('/tickets/redeem', url), {
         method: 'POST',
@@ -38,8 +39,8 @@ export function brokerPresent(options: BrokerPresentOptions): Present {
       // A lost answer may have spent the ticket: the same question again is answered alike.
       const response = await call().catch(call);
       return { response, body: (await response.json()) as Record<string, unknown> };
-    } catch (cause) {
-      throw new BrokerError('store_unavailable', { reason: 'broker unreachable', cause });
+    } catch {
+      throw new BrokerError('store_unavailable', { reason: 'broker unreachable' });
     }
   };
 
@@ -90,6 +91,7 @@ function refusalIn(
 ): BrokerError {
   const retryAfter = Number(headers.get('retry-after')) || 1;
   if (error === 'binding_mismatch' || error === 'room_forbidden') return new BrokerError(error, { facts });
+  if (status === 400) return new BrokerError('invalid_request', { reason: 'broker: 400', facts });
   if (error === 'rate_limited') return new BrokerError(error, { retryAfter, facts });
   if (status < 500) log.error({ status, error }, 'the broker refuses this node: is its service key right?');
   return new BrokerError('store_unavailable', {

@@ -2,6 +2,7 @@ import websocket, { type WebsocketHandler, type WebsocketPluginOptions } from '@
 import type { FastifyPluginAsync } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { BrokerError } from '../errors.ts';
+import { withoutSecrets } from '../http/carried-secrets.ts';
 import { answerTo } from '../http/refusal-answer.ts';
 import type { Gate, GateSession } from './gate.ts';
 
@@ -20,7 +21,7 @@ declare module 'fastify' {
 
 /**
  * Puts a gate in front of every WebSocket route of a Fastify app: it registers @fastify/websocket, refuses before the upgrade,
- * and closes admitted sockets when their session is over.
+ * takes the ticket out of the URL before it is logged, and closes admitted sockets when their session is over.
  */
 const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, websocket: given }) => {
   app.decorateRequest('ticketSession', null);
@@ -34,6 +35,8 @@ const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, webso
     if (route.wsHandler) route.wsHandler = guarded(route.wsHandler);
     else if (route.websocket) route.handler = guarded(route.handler as unknown as WebsocketHandler) as never;
   });
+  // Before anybody logs the URL, as Fastify does first of all.
+  app.server.prependListener('upgrade', (request) => void withoutSecrets(request));
   await app.register(websocket, {
     ...given,
     options: { maxPayload: 64 * 1024, handleProtocols: gate.selectProtocol, ...given?.options },

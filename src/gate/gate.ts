@@ -33,7 +33,7 @@ export type GateOptions = (RedisSource | BrokerSource) & {
   log?: GateLog;
 };
 
-/** One admitted connection, as whoever holds it sees it. */
+/** One admitted connection, as whoever holds it sees it: as it is now, where it has been renewed. */
 export interface GateSession {
   readonly session_id: string;
   readonly sub: string;
@@ -53,6 +53,8 @@ export interface Closable {
   close(code: number, reason: string): void;
   /** Drops a peer that does not answer the close. */
   terminate?(): void;
+  /** As `ws` has it: above 1, it is closing or closed. */
+  readonly readyState?: number;
   once(event: 'close', listener: (code?: number) => void): unknown;
 }
 
@@ -65,7 +67,7 @@ export interface Gate {
   authenticate(request: IncomingMessage): Promise<GateSession>;
   /** Says no on a connection that is not upgraded yet, as HTTP. Whatever is no BrokerError is a 500. */
   refuse(socket: Duplex, error: unknown): void;
-  /** Closes the socket when its session is over (3000) or revoked (3003), within a second, whatever its peer does. */
+  /** Closes the socket when its session is over (3000) or revoked (3003), within two seconds, whatever its peer does. */
   hold(socket: Closable, session: GateSession, events?: { onExpiring?: (secondsLeft: number) => void }): void;
   /**
    * Moves the end of a held session on with a fresh ticket of the same subject.
@@ -83,7 +85,7 @@ export interface Gate {
 }
 
 /** Milliseconds. */
-const closeWithinMs = 1000;
+const closeWithinMs = 2000;
 
 interface Admitted {
   session: Session;
@@ -135,8 +137,9 @@ export function openGate(options: GateOptions): Gate {
       withoutSecrets(request);
       const { session, peer } = await door.admit(request);
       if (!session) throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
-      const seen = asSeen(session, peer);
-      admitted.set(seen, { session, peer });
+      const entry: Admitted = { session, peer };
+      const seen = asSeen(entry);
+      admitted.set(seen, entry);
       return seen;
     },
 
@@ -148,6 +151,8 @@ export function openGate(options: GateOptions): Gate {
 
     hold(socket, session, { onExpiring } = {}) {
       const entry = admittedAs(session);
+      // It may have gone before it was handed over.
+      if ((socket.readyState ?? 1) > 1) return;
       const held = sessions.enter(entry.session, entry.peer, {
         onExpiring: (leftMs) => onExpiring?.(Math.round(leftMs / 1000)),
         onEnd(code, reason) {
@@ -180,7 +185,23 @@ export function openGate(options: GateOptions): Gate {
   };
 }
 
-function asSeen({ session_id, record, exp }: Session, { room }: Peer): GateSession {
-  const { sub, username, rooms, context } = record;
-  return Object.freeze({ session_id, sub, username, rooms, context, room, exp });
+function asSeen(entry: Admitted): GateSession {
+  const { session_id, record } = entry.session;
+  const { sub, username } = record;
+  const current = () => entry.held?.session ?? entry.session;
+  return Object.freeze({
+    session_id,
+    sub,
+    username,
+    room: entry.peer.room,
+    get rooms() {
+      return current().record.rooms;
+    },
+    get context() {
+      return current().record.context;
+    },
+    get exp() {
+      return current().exp;
+    },
+  });
 }

@@ -21,6 +21,8 @@ export interface RevocationRoutesOptions {
   now: () => number;
 }
 
+/** Milliseconds in which a reader has to take something of what is retained. */
+const replayStallMs = 10_000;
 /** Bytes that a slow reader may leave unread before it is cut off; it resumes with `Last-Event-ID`. */
 const unreadLimit = 1024 * 1024;
 
@@ -64,9 +66,9 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
     },
   );
 
-  const streams = new Set<FastifyReply['raw']>();
+  const streams = new Set<() => void>();
   app.addHook('preClose', async () => {
-    for (const stream of streams) stream.end();
+    for (const end of streams) end();
   });
 
   app.get(
@@ -101,20 +103,32 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
         'cache-control': 'no-store',
         'x-accel-buffering': 'no',
       });
+      stream.on('error', () => {});
+      const abort = () => stream.destroy();
+      streams.add(abort);
+      const last = await replay(stream, feed, lastEventId(request));
+      streams.delete(abort);
+      if (stream.destroyed) return reply;
       const write = (text: string) => {
         stream.write(text);
         if (stream.writableLength > unreadLimit) stream.destroy();
       };
-      for (const entry of feed.since(lastEventId(request))) write(eventOf(entry));
+      // Nothing has come since: no turn has passed.
+      for (const entry of feed.since(last)) write(eventOf(entry));
       write(heartbeat(feed.current));
       const unfollow = feed.follow((entry) => write(eventOf(entry)));
       const beats = setInterval(() => write(heartbeat(feed.current)), heartbeatMs).unref();
-      streams.add(stream);
-      stream.on('close', () => {
+      const stop = () => {
         clearInterval(beats);
         unfollow();
-        streams.delete(stream);
-      });
+        streams.delete(end);
+      };
+      const end = () => {
+        stop();
+        stream.end();
+      };
+      streams.add(end);
+      stream.on('close', stop);
       return reply;
     },
   );
@@ -138,6 +152,31 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
       throw invalid('issued_before lies in the future');
     return { sub: sub ?? '', issued_before: Math.min(issued_before ?? present, present) };
   }
+}
+
+/** Sends what is retained after a cursor, as fast as it is read. @returns where that has led to */
+async function replay(stream: FastifyReply['raw'], feed: Feed, cursor: string | undefined) {
+  let last = cursor;
+  for (const entry of feed.since(cursor)) {
+    last = entry.cursor;
+    if (stream.write(eventOf(entry))) continue;
+    await drained(stream);
+    if (stream.destroyed) break;
+  }
+  return last;
+}
+
+/** Resolves when a reader has taken what it was sent, or is gone: one that takes nothing is cut off. */
+function drained(stream: FastifyReply['raw']): Promise<void> {
+  return new Promise((resolve) => {
+    const late = setTimeout(() => stream.destroy(), replayStallMs);
+    const go = () => {
+      clearTimeout(late);
+      stream.off('drain', go).off('close', go);
+      resolve();
+    };
+    stream.on('drain', go).on('close', go);
+  });
 }
 
 function lastEventId({ headers }: FastifyRequest): string | undefined {

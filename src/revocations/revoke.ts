@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
@@ -43,15 +44,22 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
     return session ? [session] : [];
   };
 
+  // Whoever may end their own session may ask for it without end: what cannot be forgotten is not said again.
+  const done = new LRUCache<string, Pick<Revoked, 'id' | 'rid'>>({ max: 10_000 });
+
   return async (asked, reason) => {
     const target = 'ticket_id' in asked ? await opened(store, asked) : asked;
     const sessions = await reached(target);
+    const name = 'sub' in target ? undefined : JSON.stringify(target);
+    const before = name === undefined ? undefined : done.get(name);
+    if (before) return { ...before, target, sessions: sessions.length };
     const rid = randomUUID();
     const revocation = { ...target, rid, at: now() / 1000, ...(reason && { reason }) };
     const id = await feed.publish(revocation).catch((error: unknown) => {
       if (error instanceof BrokerError) Object.assign(error.facts, { rid });
       throw error;
     });
+    if (name !== undefined) done.set(name, { id, rid });
     return { id, rid, target, sessions: sessions.length };
   };
 }

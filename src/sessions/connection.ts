@@ -18,6 +18,8 @@ export type Message = { readonly type: string } & Readonly<Record<string, unknow
 export interface Stay {
   /** All messages but those about the session itself. */
   receive(message: Message): void;
+  /** Its session goes on with another record. */
+  renewed(): void;
   leave(): void;
 }
 

@@ -20,7 +20,7 @@ export interface Peer {
 export interface LiveSessionsOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
-  log: Pick<Logger, 'info' | 'warn'>;
+  log: Pick<Logger, 'info' | 'warn' | 'error'>;
   recordEnd: RecordEnd;
   feed: Pick<Feed, 'find' | 'follow'>;
   registry: Pick<Registry, 'add' | 'remove' | 'ofSubject'>;
@@ -60,6 +60,8 @@ export interface LiveSessions {
 
 interface Held {
   session: Session;
+  /** What it has been called: by the ticket that opened it, and by each that has renewed it. */
+  readonly names: Pick<Session, 'session_id' | 'ticket_id'>[];
   readonly peer: Peer;
   readonly since: number;
   readonly events: SessionEvents;
@@ -79,7 +81,20 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
 
   const end = (held: Held, ending: SessionEnd['ended_by'], code: number, reason: string, rid?: string) => {
     held.ending ??= { ended_by: ending, code, reason, ...(rid !== undefined && { rid }) };
-    held.events.onEnd(code, reason);
+    try {
+      held.events.onEnd(code, closeReason(reason));
+    } catch (err) {
+      // The others have to be closed all the same.
+      log.error({ err, session_id: held.session.session_id }, 'a session could not be ended');
+    }
+  };
+  const revocationOf = (held: Held): Revocation | undefined => {
+    const { sub, auth_time } = held.session.record;
+    for (const name of held.names) {
+      const revocation = feed.find({ sub, auth_time, ...name });
+      if (revocation) return revocation;
+    }
+    return undefined;
   };
   const revoke = (held: Held, { rid, reason = 'revoked' }: Revocation) => {
     const { session, peer } = held;
@@ -88,7 +103,11 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
     end(held, 'revocation', closeCodes.revoked, reason, rid);
   };
   const unfollow = feed.follow(({ revocation }) => {
-    for (const held of live) if (reaches(revocation, revocable(held.session))) revoke(held, revocation);
+    for (const held of live) {
+      const { sub, auth_time } = held.session.record;
+      if (held.names.some((name) => reaches(revocation, { sub, auth_time, ...name })))
+        revoke(held, revocation);
+    }
   });
 
   const list = async ({ session, peer, since }: Held) => {
@@ -114,21 +133,26 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
         onWarning: (left) => events.onExpiring(left),
         onEnd: () => end(held, 'deadline', closeCodes.sessionEnded, 'session ended'),
       });
-      const held: Held = { session, peer, since: now() / 1000, events, end: over };
+      const held: Held = { session, names: [nameOf(session)], peer, since: now() / 1000, events, end: over };
       live.add(held);
       over.moveTo(session.deadline);
       enlist(held);
       // It may have been revoked while the handshake was on its way back.
-      const revocation = feed.find(revocable(session));
+      const revocation = revocationOf(held);
       if (revocation) revoke(held, revocation);
       return {
         get session() {
           return held.session;
         },
         renew(fresh) {
+          // The connection may have gone while the ticket was being redeemed.
+          if (!live.has(held)) return;
           held.session = { ...fresh, session_id: session.session_id };
+          held.names.push(nameOf(fresh));
           over.moveTo(fresh.deadline);
           enlist(held);
+          const reached = revocationOf(held);
+          if (reached) revoke(held, reached);
         },
         end: (code, reason) => end(held, 'node', code, reason),
         leave(code) {
@@ -158,6 +182,13 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
   };
 }
 
-function revocable({ session_id, ticket_id, record: { sub, auth_time } }: Session) {
-  return { sub, auth_time, session_id, ...(ticket_id !== undefined && { ticket_id }) };
+function nameOf({ session_id, ticket_id }: Session): Pick<Session, 'session_id' | 'ticket_id'> {
+  return { session_id, ...(ticket_id !== undefined && { ticket_id }) };
+}
+
+/** As much of a reason as a close frame holds: 123 bytes (RFC 6455 5.5). */
+function closeReason(reason: string): string {
+  let cut = reason;
+  while (Buffer.byteLength(cut) > 123) cut = [...cut].slice(0, -1).join('');
+  return cut;
 }

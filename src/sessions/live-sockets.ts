@@ -7,6 +7,9 @@ import type { LiveSessions, Peer } from './live-sessions.ts';
 import { type ReceiverOptions, receiver } from './receive.ts';
 import type { Session } from './session.ts';
 
+/** Milliseconds that a peer has to answer a close. */
+const closeWithinMs = 5000;
+
 export interface LiveSocketsOptions extends ReceiverOptions {
   metrics: Pick<Metrics, 'socketOpened' | 'socketClosed'>;
   sessions: LiveSessions;
@@ -55,7 +58,11 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
       send(socket, { type: 'welcome', session_id, sub, username, rooms, context, expires_in });
       const entered = sessions.enter(session, peer, {
         onExpiring: (left) => send(socket, { type: 'session.expiring', expires_in: Math.round(left / 1000) }),
-        onEnd: (code, reason) => socket.close(code, reason),
+        onEnd(code, reason) {
+          socket.close(code, reason);
+          // Who does not answer the close would be listed, and in its rooms, for half a minute more.
+          setTimeout(() => socket.terminate(), closeWithinMs).unref();
+        },
       });
       const stay = enter?.({
         get session() {

@@ -26,10 +26,11 @@ export interface Heard {
 /** What becomes of what an admitted socket says. @returns for each socket, what takes its messages, as text */
 export function receiver({ now, log, refresh, messageLimit }: ReceiverOptions) {
   /** Moves the deadline on with a fresh ticket of the same subject. */
-  const refreshed = async ({ peer, session, send }: Heard, ticket: string) => {
+  const refreshed = async ({ peer, session, stay, send }: Heard, ticket: string) => {
     try {
       const fresh = await refresh(ticket, peer, session.session);
       session.renew(fresh);
+      stay?.renewed();
       send({ type: 'session.refreshed', expires_in: Math.floor((fresh.deadline - now()) / 1000) });
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;

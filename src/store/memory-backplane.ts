@@ -11,48 +11,64 @@ const mostEmptyRooms = 1000;
 
 /** The rooms of a single process. */
 export function memoryBackplane({ history }: BackplaneLimits): Backplane {
-  const rooms = new Map<string, Room>();
+  /** Those that somebody hears or is in. */
+  const used = new Map<string, Room>();
+  /** The others, the one that was left first is the first. */
+  const empty = new Map<string, Room>();
 
-  const roomOf = (name: string): Room => {
-    const room = rooms.get(name) ?? { listeners: new Set(), kept: [], members: new Map() };
-    // The one that was used last is the last.
-    rooms.delete(name);
-    rooms.set(name, room);
-    return room;
-  };
-  const forgetEmpty = () => {
-    for (const [name, { listeners, members }] of rooms) {
-      if (rooms.size <= mostEmptyRooms) return;
-      if (listeners.size + members.size === 0) rooms.delete(name);
+  const find = (name: string) => used.get(name) ?? empty.get(name);
+  const roomOf = (name: string): Room => find(name) ?? { listeners: new Set(), kept: [], members: new Map() };
+  /** Puts it where it belongs after a change. */
+  const place = (name: string, room: Room) => {
+    const isUsed = room.listeners.size + room.members.size > 0;
+    empty.delete(name);
+    if (isUsed) used.set(name, room);
+    else {
+      used.delete(name);
+      empty.set(name, room);
+    }
+    for (const oldest of empty.keys()) {
+      if (empty.size <= mostEmptyRooms) return;
+      empty.delete(oldest);
     }
   };
 
   return {
     hear(name, listener) {
-      const { listeners } = roomOf(name);
-      listeners.add(listener);
+      const room = roomOf(name);
+      room.listeners.add(listener);
+      place(name, room);
       return () => {
-        listeners.delete(listener);
-        forgetEmpty();
+        if (room.listeners.delete(listener)) place(name, room);
       };
     },
     async say(name, said, keep) {
-      const { listeners, kept } = roomOf(name);
+      const room = roomOf(name);
+      const { listeners, kept } = room;
+      if (kept.some(({ id }) => id === said.id)) return;
       if (keep) kept.push(said);
       if (kept.length > history) kept.shift();
+      place(name, room);
       for (const listener of listeners) listener(said);
     },
-    history: async (name) => [...(rooms.get(name)?.kept ?? [])],
+    history: async (name) => [...(find(name)?.kept ?? [])],
     async arrive(name, who) {
-      const { members } = roomOf(name);
-      const isNew = !members.has(who.sub);
-      members.set(who.sub, who);
+      const room = roomOf(name);
+      const isNew = !room.members.has(who.sub);
+      if (isNew) room.members.set(who.sub, who);
+      place(name, room);
       return isNew;
     },
-    depart: async (name, { sub }) => rooms.get(name)?.members.delete(sub) ?? false,
-    members: async (name) => [...(rooms.get(name)?.members.values() ?? [])].slice(0, 1000),
+    async depart(name, { sub }) {
+      const room = used.get(name);
+      const isGone = room?.members.delete(sub) ?? false;
+      if (room && isGone) place(name, room);
+      return isGone;
+    },
+    members: async (name) => [...(find(name)?.members.values() ?? [])].slice(0, 1000),
     async close() {
-      rooms.clear();
+      used.clear();
+      empty.clear();
     },
   };
 }

@@ -21,8 +21,10 @@ export interface RedisBackplaneOptions extends BackplaneLimits {
 
 interface Heard {
   readonly listeners: Set<(said: Said) => void>;
-  /** The ids of what was heard last, so that the history brings only what was missed; undefined: nothing is known yet. */
-  recent: Set<string> | undefined;
+  /** The ids of what was heard last and kept, so that the history brings only what was missed. */
+  readonly recent: Set<string>;
+  /** Whether the history has been looked at: what it held then was said before anybody here heard the room. */
+  primed: boolean;
   /** Resolves once its channel is subscribed to. */
   readonly subscribed: Promise<void>;
 }
@@ -43,33 +45,45 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   const { connection, place, prefix, node, history, log, leaseMs = 45_000 } = options;
   const channelOf = (room: string) => `${prefix}chat:${spelt(room)}`;
   const historyKey = (room: string) => `${prefix}chat:{${spelt(room)}}:history`;
-  const membersKey = (room: string) => `${prefix}chat:{${spelt(room)}}:members`;
-  const nodesKey = (room: string, sub: string) => `${prefix}chat:{${spelt(room)}}:nodes:${sub}`;
+  const membersKeys = (room: string) =>
+    ['members', 'names'].map((what) => `${prefix}chat:{${spelt(room)}}:${what}`);
+  const memberKeys = (room: string, sub: string) => [
+    ...membersKeys(room),
+    `${prefix}chat:{${spelt(room)}}:nodes:${sub}`,
+  ];
   const roomsKey = `${prefix}chat-rooms`;
   const heard = new Map<string, Heard>();
   /** Whom this node has said to be where, to say it again. */
   const held = new Map<string, { room: string; who: Present }>();
 
-  const deliver = (room: Heard, said: Said) => {
-    room.recent ??= new Set();
-    const { recent, listeners } = room;
-    if (recent.has(said.id)) return;
-    recent.add(said.id);
+  /** What is not kept never comes from the history, and must not make anybody forget what does. */
+  const isNews = ({ recent }: Heard, { id, kept }: Entry) => {
+    if (!kept) return true;
+    if (recent.has(id)) return false;
+    recent.add(id);
     for (const oldest of recent) {
       if (recent.size <= 2 * history + 100) break;
       recent.delete(oldest);
     }
-    for (const listener of listeners) listener(said);
+    return true;
+  };
+  const deliver = (room: Heard, entry: Entry) => {
+    if (!isNews(room, entry)) return;
+    const { id, text } = entry;
+    for (const listener of room.listeners) listener({ id, text });
   };
 
   const historyOf = async (room: string) =>
-    ((await connection.command('LRANGE', historyKey(room), 0, -1)) as string[]).map(saidIn);
+    ((await connection.command('LRANGE', historyKey(room), 0, -1)) as string[]).map(entryIn);
 
   /** What a room has said while nobody here could hear it; what it said before it was heard at all is not among it. */
   const catchUp = async (name: string, room: Heard) => {
     const all = await historyOf(name);
-    if (!room.recent) room.recent = new Set(all.map(({ id }) => id));
-    else for (const said of all) deliver(room, said);
+    for (const entry of all) {
+      if (room.primed) deliver(room, entry);
+      else isNews(room, entry);
+    }
+    room.primed = true;
   };
 
   /** The same, as soon as Redis answers. */
@@ -104,12 +118,14 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     await Promise.race([room.subscribed, tooLate]).finally(() => late.abort());
   };
 
-  /** Rooms cost nothing to make up, and what is kept of them must never crowd out tickets. */
+  /**
+   * Rooms cost nothing to make up, and what is kept of them must never crowd out tickets: the histories go of the rooms in
+   * which nothing was kept for the longest. It runs after each message that was kept, and nobody waits for it.
+   */
   const boundHistories = async (room: string) => {
-    await connection.command('ZADD', roomsKey, Date.now(), room);
-    const rooms = Number(await connection.command('ZCARD', roomsKey));
-    if (rooms <= mostHistories) return;
-    const oldest = await connection.command('ZRANGE', roomsKey, 0, rooms - mostHistories - 1);
+    const isNew = await connection.command('ZADD', roomsKey, Date.now(), room);
+    if (isNew !== 1) return;
+    const oldest = await connection.command('ZRANGE', roomsKey, 0, -mostHistories - 1);
     for (const name of oldest as string[]) {
       await connection.command('DEL', historyKey(name));
       await connection.command('ZREM', roomsKey, name);
@@ -124,7 +140,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     beat: () => connection.command('PUBLISH', pulse, ''),
     onMessage(channel, message) {
       const room = heard.get(decodeURIComponent(channel.slice(channelOf('').length)));
-      if (room) deliver(room, saidIn(message));
+      if (room) deliver(room, entryIn(message));
     },
     onFault(error) {
       const reason = reasonOf(error);
@@ -143,9 +159,13 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   });
 
   const arrive = async (room: string, who: Present) => {
-    const keys = [membersKey(room), nodesKey(room, who.sub)];
-    const [isNew] = await connection.run('arrive', keys, node, memberText(who), leaseMs);
+    const { sub, username } = who;
+    const [isNew] = await connection.run('arrive', memberKeys(room, sub), node, sub, username, leaseMs);
     return isNew === 1;
+  };
+  const depart = async (room: string, { sub }: Present) => {
+    const [isGone] = await connection.run('depart', memberKeys(room, sub), node, sub);
+    return isGone === 1;
   };
   const renewal = setInterval(() => {
     for (const { room, who } of held.values()) arrive(room, who).catch(() => {});
@@ -155,7 +175,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     hear(room, listener) {
       const known = heard.get(room);
       const { promise, resolve } = Promise.withResolvers<void>();
-      const asked = known ?? { listeners: new Set(), recent: undefined, subscribed: promise };
+      const asked = known ?? { listeners: new Set(), recent: new Set(), primed: false, subscribed: promise };
       asked.listeners.add(listener);
       if (!known) {
         heard.set(room, asked);
@@ -170,36 +190,34 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     },
     async say(room, { id, text }, keep) {
       await subscribed(room);
-      const kept = keep ? history : 0;
-      const call = [historyKey(room), channelOf(room), `${id} ${text}`, kept, historyMs] as const;
-      const [length] = await connection.run('say', ...call);
-      if (length === 1 || (keep && Math.random() < 0.05)) boundHistories(room).catch(() => {});
+      const kept = keep && history > 0;
+      const entry = entryText({ id, text, kept });
+      await connection.run('say', historyKey(room), channelOf(room), entry, kept ? history : 0, historyMs);
+      if (kept) boundHistories(room).catch(() => {});
     },
     async history(room) {
       await subscribed(room);
-      return historyOf(room);
+      return (await historyOf(room)).map(({ id, text }) => ({ id, text }));
     },
     async arrive(room, who) {
+      const isNew = await arrive(room, who);
+      // Not before: an arrival that failed is nobody's, and its lease ends.
       held.set(`${room}\n${who.sub}`, { room, who });
-      return arrive(room, who);
+      return isNew;
     },
     async depart(room, who) {
       held.delete(`${room}\n${who.sub}`);
-      const keys = [membersKey(room), nodesKey(room, who.sub)];
-      const [isGone] = await connection.run('depart', keys, node, memberText(who));
-      return isGone === 1;
+      return depart(room, who);
     },
     async members(room) {
-      const members = await connection.run('members', membersKey(room), mostMembers);
-      return (members as string[]).map(presentIn);
+      const members = (await connection.run('members', membersKeys(room), mostMembers)) as string[];
+      return members.flatMap((sub, n) => (n % 2 === 0 ? [{ sub, username: members[n + 1] ?? '' }] : []));
     },
     async close() {
       clearInterval(renewal);
       heard.clear();
       subscriber.close();
-      const leave = ({ room, who }: { room: string; who: Present }) =>
-        connection.run('depart', [membersKey(room), nodesKey(room, who.sub)], node, memberText(who));
-      await Promise.allSettled([...held.values()].map(leave));
+      await Promise.allSettled([...held.values()].map(({ room, who }) => depart(room, who)));
       held.clear();
     },
   };
@@ -208,15 +226,14 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
 /** Braces in a name would be taken for the mark of the slot. */
 const spelt = (room: string) => encodeURIComponent(room.toWellFormed());
 
-function saidIn(entry: string): Said {
-  const space = entry.indexOf(' ');
-  return { id: entry.slice(0, space), text: entry.slice(space + 1) };
+/** What goes over the channel, and into the history. */
+interface Entry extends Said {
+  readonly kept: boolean;
 }
 
-// Names hold no control characters.
-const memberText = ({ sub, username }: Present) => `${sub}\n${username}`;
+const entryText = ({ id, text, kept }: Entry) => `${kept ? '+' : '-'}${id} ${text}`;
 
-function presentIn(text: string): Present {
-  const [sub = '', username = ''] = text.split('\n');
-  return { sub, username };
+function entryIn(entry: string): Entry {
+  const space = entry.indexOf(' ');
+  return { kept: entry.startsWith('+'), id: entry.slice(1, space), text: entry.slice(space + 1) };
 }

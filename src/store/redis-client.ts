@@ -101,6 +101,8 @@ function single(address: RedisAddress, tls: RedisTls | undefined, commandTimeout
     db,
     scripts: scriptCommands(),
     enableOfflineQueue: false,
+    // It would do so by itself at every new connection, with nobody to hear that it failed: that ends the process.
+    autoResubscribe: false,
     retryStrategy: reconnectDelay,
   };
   return new Redis(options);
@@ -111,7 +113,17 @@ class QuietSentinelConnector extends SentinelConnector {
   constructor(options: unknown) {
     super(options as ConstructorParameters<typeof SentinelConnector>[0]);
     const connectTo = Reflect.get(this, 'connectToSentinel') as (...args: unknown[]) => Redis;
-    const quietly = (...args: unknown[]) => connectTo.apply(this, args).on('error', () => {});
+    const quietly = (...args: unknown[]) => {
+      const sentinel = connectTo.apply(this, args).on('error', () => {});
+      // The failover detector leaves this promise to itself: its rejection would end the process.
+      const { subscribe } = sentinel;
+      sentinel.subscribe = ((...channels: never[]) => {
+        const answer = subscribe.apply(sentinel, channels);
+        answer.catch(() => {});
+        return answer;
+      }) as typeof subscribe;
+      return sentinel;
+    };
     Reflect.set(this, 'connectToSentinel', quietly);
   }
 }

@@ -1,5 +1,8 @@
 import { type ClientOptions, openSubscriber, type Redis } from './redis-client.ts';
 
+/** Milliseconds after which a subscription that was refused is tried again. */
+const retryMs = 1000;
+
 export interface SubscriberOptions extends ClientOptions {
   /** A channel of this node's own, on which it hears whether it hears. */
   pulse: string;
@@ -40,13 +43,17 @@ export function redisSubscriber(options: SubscriberOptions): Subscriber {
       waiting.delete(name);
     }
   };
-  const ask = async (of: Redis, ...names: string[]) => {
+  /** @returns whether they are heard now */
+  const ask = async (of: Redis, ...names: string[]): Promise<boolean> => {
     try {
       await of.subscribe(...names);
       heard(...names);
+      return true;
     } catch (error) {
       if (!closed) onFault(error);
-      of.disconnect(true);
+      // Who is not allowed to hear does not ask many times a second.
+      setTimeout(() => closed || of.disconnect(true), retryMs).unref();
+      return false;
     }
   };
 
@@ -60,8 +67,8 @@ export function redisSubscriber(options: SubscriberOptions): Subscriber {
       if (channel !== pulse) onMessage(channel, message);
     });
     opened.on('ready', async () => {
-      await ask(opened, ...channels);
-      if (!closed && client === opened && opened.status === 'ready') onResumed();
+      const resumed = await ask(opened, ...channels);
+      if (resumed && !closed && client === opened) onResumed();
     });
     const pacemaker = setInterval(() => {
       if (closed) return clearInterval(pacemaker);

@@ -73,7 +73,7 @@ export function admission(options: AdmissionOptions): Admission {
       else facts.undecided = true;
       return {
         session: opened?.session,
-        peer: { ip: address, origin: headers.origin, room: rooms[0], via: facts.via },
+        peer: { ip: address, origin: headers.origin, room: rooms[0] || undefined, via: facts.via },
       };
     } catch (error) {
       giveBack();

@@ -43,7 +43,7 @@ export function readHandshake(
   return {
     tickets: [...carried.map((protocol) => protocol.slice(carrier.length)), ...queried],
     origin: headers.origin,
-    room: rooms[0],
+    room: rooms[0] || undefined,
   };
 }
 

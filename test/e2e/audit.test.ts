@@ -267,6 +267,7 @@ describe('two nodes keep an audit each', () => {
     const revocation = { event: 'revoke', granted: true, by: 'service', key: 'backend', target: 'sub' };
     const issued_before = expect.any(Number);
     await entered({ ...revocation, sub: 'bob', issued_before, because: 'left the company', rid: uuid });
+    await entered({ event: 'session_end', session_id });
     const made = lines().filter((line) => line.event === 'revoke' && line.sub === 'bob');
     const end = lines().find((line) => line.event === 'session_end' && line.session_id === session_id);
     expect(end).toMatchObject({ ticket_id, code: 3003, ended_by: 'revocation', reason: 'left the company' });

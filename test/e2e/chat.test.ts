@@ -213,7 +213,7 @@ describe('a room', () => {
     const alice = await come(here, 'alice');
     for (let n = 0; n < 100; n++) {
       alice.say({ type: 'join', room: `many ${n}` });
-      if (n % 20 === 19) await sleep(1000);
+      if (n % 10 === 9) await sleep(1000);
     }
     await expect.poll(() => byType(alice, 'joined').length, { timeout: 10_000 }).toBe(99);
     expect(await alice.next('error')).toMatchObject({ error: 'too_many_rooms' });

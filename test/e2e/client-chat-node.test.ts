@@ -79,6 +79,79 @@ describe('what is sent without a connection', () => {
     expect(node.received).toEqual(['a', 'b', 'c', 'f']);
   });
 
+  test('is handed over a little at a time, and what is sent meanwhile comes behind it', async () => {
+    using client = visitor({ queueLimit: 14 });
+    const meanwhile = Array.from({ length: 14 }, (_, n) => `later ${n}`);
+    let taken: string[] = [];
+    client.socket.on('welcome', () => {
+      client.socket.send('join');
+      queueMicrotask(() => {
+        taken = meanwhile.filter((message) => client.socket.send(message));
+      });
+    });
+    const queued = Array.from({ length: 14 }, (_, n) => `${n}`);
+    for (const message of queued) expect(client.socket.send(message)).toBe(true);
+    await opened();
+    welcome();
+    await until(() => node.received.length === 25, 'all of it');
+    // Ten had gone: ten more could wait.
+    expect(taken).toEqual(meanwhile.slice(0, 10));
+    expect(node.received).toEqual(['join', ...queued, ...taken]);
+    expect(client.socket.send('at last')).toBe(true);
+    await until(() => node.received.at(-1) === 'at last', 'what waits for nothing');
+  });
+
+  test('goes on waiting when the connection is lost half-way', async () => {
+    using client = visitor();
+    client.socket.on('welcome', () => client.socket.send('join'));
+    const queued = Array.from({ length: 40 }, (_, n) => `${n}`);
+    for (const message of queued) client.socket.send(message);
+    await opened();
+    welcome();
+    await until(() => node.received.length > 11, 'some of it');
+    node.close(1011);
+    await until(() => client.waits().length > 0, 'the loss');
+    const first = node.received.length - 1;
+    expect(first).toBeLessThan(40);
+    client.socket.send('meanwhile');
+    await opened(2);
+    welcome(2);
+    await until(() => node.received.length === 43, 'the rest');
+    expect(node.received).toEqual([
+      'join',
+      ...queued.slice(0, first),
+      'join',
+      ...queued.slice(first),
+      'meanwhile',
+    ]);
+  });
+
+  test('waits for the next welcome when it is connected anew half-way', async () => {
+    using client = visitor();
+    client.socket.on('welcome', ({ session_id }) => {
+      client.socket.send(`join ${session_id}`);
+      if (session_id === '1') queueMicrotask(() => client.socket.reconnect());
+    });
+    const queued = Array.from({ length: 12 }, (_, n) => `${n}`);
+    for (const message of queued) client.socket.send(message);
+    await opened();
+    welcome();
+    await opened(2);
+    welcome(2);
+    await until(() => node.received.length === 14, 'all of it');
+    expect(node.received).toEqual(['join 1', ...queued.slice(0, 10), 'join 2', ...queued.slice(10)]);
+  });
+
+  test('is told of where it is closed half-way', async () => {
+    using client = visitor();
+    client.socket.on('welcome', () => queueMicrotask(() => client.socket.close()));
+    for (let n = 0; n < 12; n++) client.socket.send(`${n}`);
+    await opened();
+    welcome();
+    expect((await client.end()).unsent).toEqual(['10', '11']);
+    expect(client.socket.send('more')).toBe(false);
+  });
+
   test('waits over a loss, too', async () => {
     using client = visitor();
     await opened();
@@ -164,6 +237,23 @@ describe('a session that is about to end', () => {
     await until(() => client.messages.length > 0, 'an error that answers no refresh');
     expect(client.messages).toHaveLength(1);
     expect(refreshed).toBe(1);
+  });
+
+  test('is refreshed, and what the application hears of its own messages meanwhile is left to it', async () => {
+    using client = visitor();
+    await opened();
+    welcome();
+    say({ type: 'session.expiring', expires_in: 4 });
+    await until(() => node.received.length === 1, 'the ticket');
+    const errors = [7, 'a'].map((id) => ({ type: 'error', error: 'store_unavailable', id }));
+    for (const error of errors) say(error);
+    say({ type: 'error', error: 'store_unavailable' });
+    say({ type: 'anything' });
+    await until(
+      () => client.messages.some((message) => (message as { type: string }).type === 'anything'),
+      'all',
+    );
+    expect(client.messages).toEqual([...errors, { type: 'anything' }]);
   });
 
   test('and ends before there is a ticket: the next connection has one of its own', async () => {

@@ -71,6 +71,17 @@ describe('a node that goes away', () => {
   });
 });
 
+test('a full queue reaches a broker with the usual limits, all of it, in order', async () => {
+  await using broker = await startBroker();
+  using client = watchedAt(broker);
+  const sent = Array.from({ length: 100 }, (_, n) => n);
+  for (const n of sent) expect(client.socket.send({ type: 'message', n })).toBe(true);
+  const said = () => client.messages as { type: string; n?: number; error?: string }[];
+  await until(() => said().some(({ type, n }) => type === 'error' || n === 99), 'the last, or a refusal');
+  expect(said().filter(({ type }) => type === 'error')).toEqual([]);
+  expect(said().flatMap(({ type, n }) => (type === 'message' ? n : []))).toEqual(sent);
+});
+
 describe('a broker that cannot answer', () => {
   test('503 for a while: nobody is logged out, and all come back', async () => {
     const redisUrl = new URL(inject('redisUrl'));

@@ -5,6 +5,8 @@ import { redisBackplane } from '../../src/store/redis-backplane.ts';
 import { parseRedisUrl } from '../../src/store/redis-url.ts';
 import { grants, userRules } from '../support/acl.ts';
 import { backplaneContract } from '../support/backplane-contract.ts';
+import { startBroker } from '../support/broker-process.ts';
+import { openChat } from '../support/chat-socket.ts';
 import { until } from '../support/e2e-until.ts';
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
 import { type ClusterTopology, command, startCluster } from '../support/redis-topologies.ts';
@@ -83,13 +85,28 @@ describe('several nodes', () => {
     await there.close();
   });
 
+  test('one subject under another name on each is gone when both have left', async () => {
+    const prefix = `test-${randomUUID()}:`;
+    const [here, there] = [await open({ prefix }), await open({ prefix })];
+    const alicia = { sub: who.sub, username: 'Alicia' };
+    expect(await here.arrive('a', who)).toBe(true);
+    expect(await there.arrive('a', alicia)).toBe(false);
+    expect(await here.members('a')).toEqual([who]);
+    expect(await here.depart('a', who)).toBe(false);
+    expect(await there.depart('a', alicia)).toBe(true);
+    expect(await here.members('a')).toEqual([]);
+    await here.close();
+    await there.close();
+  });
+
   test('those of a node that has died are gone with its lease, those of a live one stay', async () => {
     const prefix = `test-${randomUUID()}:`;
     const [alive, watcher] = [await open({ prefix, leaseMs: 600 }), await open({ prefix })];
     const room = `${prefix}chat:{a}`;
     const connection = await connected(inject('redisUrl'));
     // What a node would leave behind that was killed.
-    await connection.run('arrive', [`${room}:members`, `${room}:nodes:bob`], 'killed', 'bob\nbob', 300);
+    const keys = [`${room}:members`, `${room}:names`, `${room}:nodes:bob`];
+    await connection.run('arrive', keys, 'killed', 'bob', 'bob', 300);
     await alive.arrive('a', who);
     expect(await watcher.members('a')).toHaveLength(2);
     await watcher.arrive('a', { sub: 'carol', username: 'carol' });
@@ -97,6 +114,8 @@ describe('several nodes', () => {
     expect((await watcher.members('a')).map(({ sub }) => sub)).toEqual(
       expect.arrayContaining(['alice', 'carol']),
     );
+    // No name stays behind either.
+    expect(await connection.command('HVALS', `${room}:names`)).toHaveLength(2);
     await alive.close();
     await watcher.close();
     await connection.close();
@@ -114,13 +133,11 @@ describe('several nodes', () => {
       behind.hear('a', ({ text }) => heard.push(text));
       await behind.say('a', said('before'), true);
       await until(() => heard.length === 1, 'it is heard');
-      wire.swallowReplies();
+      // Where nobody ends the connection, the node has to notice.
+      if (how === 'breaks') wire.swallowReplies();
+      else wire.goSilent();
       for (const text of ['1', '2', '3']) await other.say('a', said(text), true);
       if (how === 'breaks') wire.cut();
-      else {
-        // Nobody ends the connection: the node has to notice. Then the network is well again.
-        setTimeout(() => wire.cut(), 6000);
-      }
       await until(() => heard.length >= 4, 'what was missed is heard', 20);
       await other.say('a', said('after'), true);
       await until(() => heard.length >= 5, 'what comes now is heard');
@@ -131,6 +148,51 @@ describe('several nodes', () => {
       await server.dispose();
     },
   );
+
+  test('what is not kept does not make it forget what it has heard', async () => {
+    const prefix = `test-${randomUUID()}:`;
+    const wire = await startTcpProxy(Number(new URL(inject('redisUrl')).port));
+    const behind = await open({ prefix, url: `redis://127.0.0.1:${wire.port}`, history: 3 });
+    const other = await open({ prefix, history: 3 });
+    const heard: string[] = [];
+    behind.hear('a', ({ text }) => text === 'presence' || heard.push(text));
+    for (const text of ['1', '2']) await behind.say('a', said(text), true);
+    for (let n = 0; n < 200; n++) await behind.say('a', said('presence'), false);
+    await until(() => heard.length === 2, 'both are heard');
+    wire.swallowReplies();
+    await other.say('a', said('missed'), true);
+    wire.cut();
+    await until(() => heard.includes('missed'), 'what was missed is heard');
+    expect(heard).toEqual(['1', '2', 'missed']);
+    await behind.close();
+    await other.close();
+    await wire.close();
+  });
+
+  test('who could not read the history at first is not told it later', async () => {
+    const server = await startRedisServer();
+    const [prefix, password] = ['wst:', 'of-the-broker'];
+    const rules = userRules(password, [...grants.always, ...grants.chat]);
+    await command(server, 'ACL', 'SETUSER', 'broker', ...rules, '-lrange');
+    const other = await open({ prefix, url: server.url });
+    for (const text of ['old', 'older']) await other.say('a', said(text), true);
+    const backplane = await open({ prefix, url: `redis://broker:${password}@127.0.0.1:${server.port}` });
+    const heard: string[] = [];
+    backplane.hear('a', ({ text }) => heard.push(text));
+    await backplane.say('a', said('1'), true);
+    await until(() => heard.includes('1'), 'it is heard');
+    await command(server, 'CONFIG', 'RESETSTAT');
+    await command(server, 'ACL', 'SETUSER', 'broker', '+lrange');
+    const reads = async () =>
+      /cmdstat_lrange:calls=[1-9]/.test(String(await command(server, 'INFO', 'commandstats')));
+    await until(reads, 'the history is read');
+    await backplane.say('a', said('2'), true);
+    await until(() => heard.includes('2'), 'the next is heard');
+    expect(heard).toEqual(['1', '2']);
+    await backplane.close();
+    await other.close();
+    await server.dispose();
+  });
 
   test('while Redis is away, speaking is refused in time', async () => {
     const server = await startRedisServer();
@@ -193,11 +255,39 @@ describe('a Redis user with exactly our commands', () => {
   });
 });
 
-test('rooms that somebody makes up do not pile up', async () => {
-  const prefix = `test-${randomUUID()}:`;
-  const backplane = await open({ prefix });
-  for (let n = 0; n < 520; n++) await backplane.say(`room ${n}`, said('x'), true);
-  await until(async () => (await backplane.history('room 0')).length === 0, 'the oldest is forgotten');
-  expect(await backplane.history('room 519')).toHaveLength(1);
+test('rooms that somebody makes up do not pile up, and those in use stay', async () => {
+  const backplane = await open();
+  // Those of the same millisecond are in the order of their names.
+  const named = (n: number) => `room ${String(n).padStart(3, '0')}`;
+  await backplane.say('in use', said('1'), true);
+  for (let n = 0; n < 520; n++) {
+    await backplane.say(named(n), said('x'), true);
+    if (n === 260) await backplane.say('in use', said('2'), true);
+  }
+  const forgotten = (n: number) => async () => (await backplane.history(named(n))).length === 0;
+  await until(forgotten(0), 'the oldest is forgotten');
+  await until(forgotten(20), 'the last to go is forgotten');
+  for (const n of [21, 519]) expect(await backplane.history(named(n))).toHaveLength(1);
+  expect(await backplane.history('in use')).toHaveLength(2);
   await backplane.close();
+});
+
+test('a user who may not hear any more, or a connection that breaks while it subscribes, ends no process', async () => {
+  const server = await startRedisServer();
+  const broker = await startBroker({ REDIS_URL: server.url, LOG_LEVEL: 'info' });
+  const { url } = await broker.mint();
+  const alice = await openChat(url);
+  await command(server, 'ACL', 'SETUSER', 'default', 'resetchannels');
+  for (let n = 0; n < 3; n++) {
+    await command(server, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => broker.output().includes('the chat cannot be heard'), 'it is said');
+  }
+  await command(server, 'ACL', 'SETUSER', 'default', 'allchannels');
+  await until(() => broker.output().includes('the chat is heard again'), 'it is heard again');
+  alice.say({ type: 'still' });
+  expect(await alice.next('still')).toMatchObject({ user: 'alice' });
+  expect(broker.output().split('the chat cannot be heard').length).toBe(2);
+  alice.socket.close();
+  await broker.stop();
+  await server.dispose();
 });

@@ -78,6 +78,30 @@ export function backplaneContract(
       expect(await backplane.members('a')).toEqual([]);
     });
 
+    test('what is said again under the same id is heard once', async () => {
+      const backplane = await openOne();
+      const heard: string[] = [];
+      backplane.hear('a', ({ text }) => heard.push(text));
+      const first = said('1');
+      await backplane.say('a', first, true);
+      await backplane.say('a', first, true);
+      await backplane.say('a', said('2'), true);
+      await until(() => heard.includes('2'), 'the last is heard');
+      expect(heard).toEqual(['1', '2']);
+    });
+
+    test('one subject with two names is there once, and leaves under either', async () => {
+      const backplane = await openOne();
+      const alicia = { sub: 'alice', username: 'Alicia' };
+      expect(await backplane.arrive('a', alice)).toBe(true);
+      expect(await backplane.arrive('a', alicia)).toBe(false);
+      expect(await backplane.members('a')).toEqual([alice]);
+      expect(await backplane.depart('a', alicia)).toBe(true);
+      expect(await backplane.members('a')).toEqual([]);
+      expect(await backplane.arrive('a', alicia)).toBe(true);
+      expect(await backplane.members('a')).toEqual([alicia]);
+    });
+
     test('names of rooms and people may hold anything that is no control character', async () => {
       const backplane = await openOne();
       for (const name of ['{a}', 'a b', '*', 'é:{', '}{']) {

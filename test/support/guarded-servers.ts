@@ -54,7 +54,8 @@ export async function wsServer(gate: Gate): Promise<Guarded> {
 
 export async function fastifyServer(gate: Gate): Promise<Guarded> {
   const urls: string[] = [];
-  const app = fastify();
+  // What it logs is looked at as the URLs are.
+  const app = fastify({ logger: { stream: { write: (line: string) => void urls.push(line) } } });
   await app.register(fastifyGate, { gate });
   app.addHook('onResponse', async ({ raw }) => void urls.push(raw.url ?? ''));
   app.get('/chat', { websocket: true }, (socket, request) => {

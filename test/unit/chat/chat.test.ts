@@ -22,10 +22,18 @@ const chatOn = (backplane: Backplane) =>
   });
 
 /** Somebody's connection, as live sockets would hand it over. */
-function come(enter: Enter, sub: string) {
+function come(enter: Enter, sub: string, rooms: { current: string[] | undefined } = { current: undefined }) {
   const heard: Record<string, unknown>[] = [];
   const closes: number[] = [];
-  const record = { sub, username: sub, auth_time: 0, session_ttl: 60 };
+  const record = {
+    sub,
+    username: sub,
+    auth_time: 0,
+    session_ttl: 60,
+    get rooms() {
+      return rooms.current as string[];
+    },
+  };
   const stay = enter({
     session: { session_id: sub, record, deadline: 0, exp: 0 },
     peer: { ip: '192.0.2.1', origin: undefined, via: 'ws' },
@@ -76,6 +84,44 @@ test('what is said while a join fails is not lost, and the join can be tried aga
   await expect.poll(alice.types).toEqual(['hello', 'error', 'joined', 'presence']);
 });
 
+test('join, leave, join at once: seen by all, once', async () => {
+  const backplane = memoryBackplane({ history: 10 });
+  const enter = chatOn(backplane);
+  const [alice, bob] = [come(enter, 'alice'), come(enter, 'bob')];
+  bob.receive({ type: 'join' });
+  await expect.poll(bob.types).toEqual(['joined', 'presence']);
+  for (const type of ['join', 'leave', 'join']) alice.receive({ type, room: 'lobby' });
+  await expect.poll(alice.types).toEqual(['joined', 'presence', 'left', 'joined', 'presence']);
+  expect((await backplane.members('lobby')).map(({ sub }) => sub)).toEqual(['bob', 'alice']);
+  expect(bob.heard.slice(2).map(({ status }) => status)).toEqual(['joined', 'left', 'joined']);
+});
+
+test('a session that goes on with fewer rooms leaves the others', async () => {
+  const backplane = memoryBackplane({ history: 10 });
+  const enter = chatOn(backplane);
+  const rooms: { current: string[] | undefined } = { current: undefined };
+  const [alice, bob] = [come(enter, 'alice', rooms), come(enter, 'bob')];
+  for (const room of ['a', 'secret']) {
+    alice.receive({ type: 'join', room });
+    bob.receive({ type: 'join', room });
+  }
+  await expect.poll(() => bob.types().filter((type) => type === 'joined')).toHaveLength(2);
+  rooms.current = ['a'];
+  alice.renewed();
+  await expect.poll(() => alice.heard.filter(({ type }) => type === 'left')).toHaveLength(2);
+  bob.receive({ type: 'told', room: 'secret' });
+  bob.receive({ type: 'said', room: 'a' });
+  await expect.poll(alice.types).toContain('said');
+  expect(alice.types()).not.toContain('told');
+});
+
+test('what is nested too deep to be said again is refused, and no bug', async () => {
+  const alice = come(chatOn(memoryBackplane({ history: 10 })), 'alice');
+  const nested = JSON.parse(`${'['.repeat(20_000)}${']'.repeat(20_000)}`);
+  alice.receive({ type: 'deep', nested });
+  await expect.poll(() => alice.heard).toMatchObject([{ error: 'payload_too_large' }]);
+});
+
 test('who leaves while the history is still on its way is nowhere afterwards', async () => {
   const { promise: answered, resolve } = Promise.withResolvers<void>();
   const backplane = backplaneWith((memory) => ({
@@ -88,8 +134,5 @@ test('who leaves while the history is still on its way is nowhere afterwards', a
   alice.receive({ type: 'join' });
   alice.leave();
   resolve();
-  await nextTurn();
-  await nextTurn();
-  expect(await backplane.members('lobby')).toEqual([]);
-  expect(alice.types()).toEqual([]);
+  await expect.poll(() => backplane.members('lobby')).toEqual([]);
 });

@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import { type LiveSessionsOptions, liveSessions } from '../../../src/sessions/live-sessions.ts';
+import type { Session } from '../../../src/sessions/session.ts';
+import { memoryFeed } from '../../../src/store/memory-feed.ts';
+import { memoryRegistry } from '../../../src/store/memory-registry.ts';
+
+const now = Date.now;
+const peer = { ip: '192.0.2.1', origin: undefined, via: 'ws' };
+
+function aSession(name: string): Session {
+  const record = { sub: 'alice', username: 'alice', auth_time: now() / 1000, session_ttl: 3600 };
+  const exp = Math.floor(now() / 1000) + 3600;
+  return { session_id: `session-${name}`, ticket_id: `ticket-${name}`, record, deadline: exp * 1000, exp };
+}
+
+function setUp() {
+  const [feed, registry] = [memoryFeed({ now, retention: 60_000 }), memoryRegistry()];
+  const log = { info() {}, warn() {}, error() {} };
+  const sessions = liveSessions({
+    now,
+    log,
+    feed,
+    registry,
+    recordEnd() {},
+    node: 'test',
+    maxPerSubject: 0,
+    endSessions: async () => {},
+  } satisfies LiveSessionsOptions);
+  const enter = (name: string) => {
+    const ends: [code: number, reason: string][] = [];
+    const onEnd = (code: number, reason: string) => ends.push([code, reason]);
+    return { live: sessions.enter(aSession(name), peer, { onExpiring() {}, onEnd }), ends };
+  };
+  const revoke = (target: { session_id: string } | { ticket_id: string }, reason?: string) =>
+    feed.publish({ ...target, rid: `${Math.random()}`, at: now() / 1000, ...(reason && { reason }) });
+  return { enter, revoke, registry };
+}
+
+test('a refresh that comes after the connection has gone lists nobody', async () => {
+  const { enter, registry } = setUp();
+  const { live } = enter('a');
+  live.leave(1006);
+  live.renew(aSession('b'));
+  expect(await registry.ofSubject('alice')).toEqual([]);
+});
+
+test.each([
+  { session_id: 'session-a' },
+  { ticket_id: 'ticket-a' },
+  { session_id: 'session-b' },
+  { ticket_id: 'ticket-b' },
+])('a renewed session is reached by %j', async (target) => {
+  const { enter, revoke } = setUp();
+  const { live, ends } = enter('a');
+  live.renew(aSession('b'));
+  await revoke(target);
+  expect(ends).toEqual([[3003, 'revoked']]);
+});
+
+test('one that was revoked before it arrived is reached when it does', async () => {
+  const { enter, revoke } = setUp();
+  const { live, ends } = enter('a');
+  await revoke({ ticket_id: 'ticket-b' });
+  expect(ends).toEqual([]);
+  live.renew(aSession('b'));
+  expect(ends).toEqual([[3003, 'revoked']]);
+});
+
+test('a reason that is too long for a close frame is cut, between characters', async () => {
+  const { enter, revoke } = setUp();
+  const { ends } = enter('a');
+  await revoke({ session_id: 'session-a' }, 'お'.repeat(100));
+  expect(ends).toEqual([[3003, 'お'.repeat(41)]]);
+});
