@@ -4,7 +4,7 @@ import { connectCommand } from './cli/connect.ts';
 import { doctorCommand } from './cli/doctor.ts';
 import { keysCommand } from './cli/keys.ts';
 import { revokeCommand } from './cli/revoke.ts';
-import { serveCommand } from './cli/serve.ts';
+import { serveCommand } from './cli/serve-command.ts';
 import { sessionsCommand } from './cli/sessions.ts';
 import { ticketCommand } from './cli/ticket.ts';
 import { tokenCommand } from './cli/token.ts';

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { examine } from '../doctor/examine.ts';
 import { type Finding, type Severity, severities } from '../doctor/finding.ts';
 import type { Credential } from '../doctor/probe-ticket.ts';
 import { bearer, brokerUrl } from './broker.ts';
@@ -61,6 +60,8 @@ async function doctor(options: DoctorOptions, command: Command): Promise<void> {
     );
   }
 
+  // Loaded when it is needed: it brings half of a server.
+  const { examine } = await import('../doctor/examine.ts');
   let what = '';
   const findings: Finding[] = [];
   {

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import closeWithGrace from 'close-with-grace';
-import { Command } from 'commander';
 import { buildApp } from '../app.ts';
 import { readConfig, retentionOf } from '../config.ts';
 import { openCredentials } from '../credentials/open.ts';
@@ -14,24 +13,9 @@ import { revoker, unasked } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
 import { auditOf } from './audit.ts';
 import { demoUsers, tellDemo, warnOfDemo } from './demo.ts';
-import { environmentHelp } from './environment-help.ts';
-import { examples } from './help.ts';
 
-export function serveCommand(): Command {
-  return new Command('serve')
-    .description('run the broker; configured by the environment')
-    .addHelpText(
-      'after',
-      examples(
-        'ticket-broker serve',
-        'REDIS_URL=redis://redis:6379 JWT_SECRET_FILE=/run/secrets/jwt USERS_FILE=users ticket-broker serve',
-      ),
-    )
-    .addHelpText('after', environmentHelp)
-    .action(serve);
-}
-
-async function serve(): Promise<void> {
+/** Runs the broker until it is told to stop. @throws ConfigFault, or what keeps it from listening */
+export async function serve(): Promise<void> {
   const started = new AsyncDisposableStack();
   try {
     await start(started);
