@@ -53,15 +53,15 @@ Exit status: 0 nothing worse than warnings, 1 faults, 2 nothing could be checked
 async function doctor(options: DoctorOptions, command: Command): Promise<void> {
   const { url, node, path, ca, insecure = false, proxyLog, json = false, verbose = false } = options;
   const credential = await credentialOf(options).catch((error: Error) => unable(command, error.message));
-  if (url === undefined && node.length === 0 && proxyLog === undefined && !hasEnvironment(process.env)) {
+  // Loaded when it is needed: it brings half of a server.
+  const { examine, isOfBroker } = await import('../doctor/examine.ts');
+  if (url === undefined && node.length === 0 && proxyLog === undefined && !isOfBroker(process.env)) {
     unable(
       command,
       'there is nothing to check: give --url, or the environment of `serve` with its REDIS_URL',
     );
   }
 
-  // Loaded when it is needed: it brings half of a server.
-  const { examine } = await import('../doctor/examine.ts');
   let what = '';
   const findings: Finding[] = [];
   {
@@ -103,16 +103,6 @@ async function credentialOf({ keyFile, token }: DoctorOptions): Promise<Credenti
   const key = await givenKey(keyFile);
   if (key !== undefined) return { kind: 'key', authorization: bearer(key, 'service key') };
   return token === undefined ? undefined : { kind: 'token', authorization: bearer(token.trim(), 'token') };
-}
-
-function hasEnvironment({
-  REDIS_URL,
-  REDIS_URL_FILE,
-  JWT_SECRET,
-  JWT_SECRET_FILE,
-  TIERS,
-}: NodeJS.ProcessEnv) {
-  return Boolean(REDIS_URL || REDIS_URL_FILE || JWT_SECRET || JWT_SECRET_FILE || TIERS);
 }
 
 function pemIn(path: string, command: Command): string {

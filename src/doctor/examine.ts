@@ -1,4 +1,5 @@
 import { type Config, ConfigFault, readConfig } from '../config.ts';
+import type { VariableName } from '../variables.ts';
 import { checkNodeClocks } from './checks/clocks.ts';
 import { checkJwks } from './checks/jwks.ts';
 import { checkSettings } from './checks/settings.ts';
@@ -24,8 +25,8 @@ export async function* examine(examination: Examination): AsyncGenerator<Finding
     yield skipped(
       'redis',
       config
-        ? 'There is no REDIS_URL here: run this with the environment of `serve`, such as in a container of it.'
-        : 'The environment cannot be used.',
+        ? 'There is no REDIS_URL here.'
+        : 'The environment says nothing of it, or nothing that can be used.',
     );
   }
   if (config?.JWKS_URL) {
@@ -38,7 +39,25 @@ export async function* examine(examination: Examination): AsyncGenerator<Finding
   yield checkNodeClocks(known.clocks);
 }
 
+/** Whether an environment is that of a broker: none is read from what every shell has, such as HOST. */
+export function isOfBroker(env: NodeJS.ProcessEnv): boolean {
+  const telling: VariableName[] = [
+    'REDIS_URL',
+    'JWT_SECRET',
+    'JWT_PRIVATE_KEY',
+    'JWKS_URL',
+    'USERS_FILE',
+    'TIERS',
+  ];
+  return telling.some((name) => env[name] || env[`${name}_FILE`]);
+}
+
 function settings(env: NodeJS.ProcessEnv): { config: Config | undefined; findings: Finding[] } {
+  if (!isOfBroker(env)) {
+    const why =
+      'This is not the environment of `serve`: run it where a node runs, such as in a container of it.';
+    return { config: undefined, findings: [skipped('config', why)] };
+  }
   try {
     const config = readConfig(env);
     return { config, findings: checkSettings(config, env) };

@@ -236,6 +236,34 @@ describe('the balancer', () => {
   });
 });
 
+test('the doctor finds nothing wrong, from inside', async () => {
+  const inside = ['exec', '-T', 'http', 'ticket-broker'];
+  const key = await stack.compose([
+    ...inside,
+    'keys',
+    'add',
+    'doctor',
+    '--scope',
+    'tickets:mint',
+    'revoke',
+    'sessions:read',
+  ]);
+  const examined = await stack.compose(
+    [
+      ...[...inside, 'doctor', '--json', '--key-file', '-', '--url', 'https://lb:8443', '--insecure'],
+      ...['--node', 'http://http:8080', 'http://ws:8080'],
+    ],
+    key,
+  );
+  const { findings } = JSON.parse(examined) as { findings: { id: string; severity: string }[] };
+  const bad = findings
+    .filter(({ severity }) => severity !== 'ok')
+    .map(({ id, severity }) => `${severity} ${id}`);
+  // Its certificate is for localhost.
+  expect(bad).toEqual(['notice certificate']);
+  expect(findings.filter(({ id }) => id === 'ready').length).toBe(6);
+});
+
 describe('WebSocket nodes', () => {
   test('that are stopped ask their sockets to come back', async () => {
     const [node = ''] = await stack.containers('ws');
