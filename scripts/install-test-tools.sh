@@ -10,7 +10,6 @@ need redis-server redis-server
 need chromium chromium
 need nginx nginx-light
 need caddy caddy
-need jq jq
 need haproxy haproxy
 need faketime faketime
 need promtool prometheus
