@@ -7,10 +7,13 @@ export interface Said {
 }
 
 /** Who is in a room: a subject, however many sockets it has there. */
-export interface Present {
+export interface Occupant {
   readonly sub: string;
   readonly username: string;
 }
+
+/** How many of those in a room are told at most. */
+export const mostMembers = 1000;
 
 /**
  * What joins the rooms of all nodes. Every driver passes `test/support/backplane-contract.ts`; calls reject with
@@ -32,11 +35,11 @@ export interface Backplane {
    *
    * @returns whether they were on no node before
    */
-  arrive(room: string, who: Present): Promise<boolean>;
+  arrive(room: string, who: Occupant): Promise<boolean>;
   /** Somebody's last socket on this node has left, under whatever username. @returns whether they are on no node now */
-  depart(room: string, who: Present): Promise<boolean>;
-  /** Who is there, in no order; a thousand at most. */
-  members(room: string): Promise<Present[]>;
+  depart(room: string, who: Occupant): Promise<boolean>;
+  /** Who is there, in no order; `mostMembers` at most. */
+  members(room: string): Promise<Occupant[]>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,4 @@
-import type { RefusalCode } from '../errors.ts';
-import { BrokerError, refusals } from '../errors.ts';
+import { BrokerError, type RefusalCode, refusals } from '../errors.ts';
 import { allowance } from '../sessions/allowance.ts';
 import { closeCodes } from '../sessions/close-codes.ts';
 import type { Enter, Message } from '../sessions/connection.ts';

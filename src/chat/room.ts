@@ -1,11 +1,11 @@
 import type { Allowance } from '../sessions/allowance.ts';
 import type { Connection } from '../sessions/connection.ts';
-import type { Backplane, Present, Said } from './backplane.ts';
+import type { Backplane, Occupant, Said } from './backplane.ts';
 
 /** One socket's stay in the chat. */
 export interface Member {
   readonly connection: Connection;
-  readonly who: Present;
+  readonly who: Occupant;
   /** The room of a message that names none. */
   readonly own: string;
   readonly rooms: Set<Room>;
@@ -66,7 +66,7 @@ export class Room {
     if (await this.#backplane.depart(this.name, who)) await this.tellPresence(who, 'left');
   }
 
-  async tellPresence({ username }: Present, status: 'joined' | 'left'): Promise<void> {
+  async tellPresence({ username }: Occupant, status: 'joined' | 'left'): Promise<void> {
     const text = JSON.stringify({ type: 'presence', room: this.name, user: username, status });
     await this.#backplane.say(this.name, { id: this.#randomUUID(), text }, false);
   }

@@ -1,11 +1,11 @@
-import { type Audit, openAudit } from '../audit/audit.ts';
-import { isFile, openAuditOutput } from '../audit/output.ts';
+import { type Audit, type AuditOptions, openAudit } from '../audit/audit.ts';
+import { type AuditOutputOptions, isFile, openAuditOutput } from '../audit/output.ts';
 
-export interface AuditOfOptions extends Omit<Parameters<typeof openAudit>[0], 'write'> {
+export interface AuditOfOptions
+  extends Omit<AuditOptions, 'write'>,
+    Pick<AuditOutputOptions, 'log' | 'onLost'> {
   /** `AUDIT_LOG`. */
   where: string | undefined;
-  log: Parameters<typeof openAuditOutput>[1]['log'];
-  onLost: (lines: number) => void;
   started: AsyncDisposableStack;
 }
 

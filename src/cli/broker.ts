@@ -57,6 +57,12 @@ export async function callBroker<T>(url: string, path: string, init: RequestInit
   throw new Refused(response.status, error, error_description);
 }
 
+/** The same, with a body of JSON. @param authorization as a header has it */
+export function postJson<T>(url: string, path: string, body: object, authorization?: string): Promise<T> {
+  const headers = { 'content-type': 'application/json', ...(authorization && { authorization }) };
+  return callBroker<T>(url, path, { method: 'POST', headers, body: JSON.stringify(body) });
+}
+
 /** fetch says what happened in the cause: ECONNREFUSED and the like. */
 function reasonOf(error: Error): string {
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;

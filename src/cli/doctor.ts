@@ -4,7 +4,7 @@ import { type Finding, type Severity, severities } from '../doctor/finding.ts';
 import type { Credential } from '../doctor/probe-ticket.ts';
 import { bearer, brokerUrl } from './broker.ts';
 import { examples } from './help.ts';
-import { printable } from './printable.ts';
+import { jsonLine, printable } from './printable.ts';
 import { progress } from './progress.ts';
 import { givenKey, keyFileOption } from './service-key.ts';
 import { tokenOption } from './token-option.ts';
@@ -93,7 +93,7 @@ async function doctor(options: DoctorOptions, command: Command): Promise<void> {
       findings.filter((finding) => finding.severity === severity).length,
     ]),
   ) as Record<Severity, number>;
-  if (json) console.log(JSON.stringify({ ok: counts.fault === 0, counts, findings }));
+  if (json) console.log(jsonLine({ ok: counts.fault === 0, counts, findings }));
   else console.log(summary(counts, verbose));
   if (counts.fault > 0) process.exitCode = 1;
 }

@@ -1,5 +1,10 @@
 import type { Token } from '../client/client.ts';
-import { callBroker, Refused } from './broker.ts';
+import { callBroker, postJson, Refused } from './broker.ts';
+
+/** `POST /api/login`. @throws Error saying what the broker said */
+export function askForTokens(url: string, username: string, password: string) {
+  return postJson<{ token: string; refresh_token: string }>(url, '/api/login', { username, password });
+}
 
 /**
  * Logs in. The token that it comes to is renewed, with the refresh token of the login, whenever another one is asked for.
@@ -7,12 +12,7 @@ import { callBroker, Refused } from './broker.ts';
  * @throws Error saying what the broker said
  */
 export async function logIn(url: string, username: string, password: string): Promise<Token> {
-  const login = await callBroker<{ token: string; refresh_token: string }>(url, '/api/login', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ username, password }),
-  });
-  let { token, refresh_token } = login;
+  let { token, refresh_token } = await askForTokens(url, username, password);
 
   return async (occasion) => {
     if (occasion === 'connect') return token;

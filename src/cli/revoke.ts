@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { callBroker, urlOption } from './broker.ts';
+import { postJson, urlOption } from './broker.ts';
 import { examples } from './help.ts';
 import { progress } from './progress.ts';
 import { keyFileOption, serviceKey } from './service-key.ts';
@@ -67,11 +67,7 @@ async function revoke(options: RevokeOptions, command: Command): Promise<void> {
   };
   const authorization = await serviceKey(keyFile);
   using _ = progress(() => 'revoking');
-  const { sessions } = await callBroker<{ sessions: number }>(url, '/revocations', {
-    method: 'POST',
-    headers: { authorization, 'content-type': 'application/json' },
-    body: JSON.stringify(target),
-  });
+  const { sessions } = await postJson<{ sessions: number }>(url, '/revocations', target, authorization);
   console.log(`revoked: ${sessions} ${sessions === 1 ? 'session' : 'sessions'}`);
 }
 

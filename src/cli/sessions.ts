@@ -1,7 +1,9 @@
 import { Command } from 'commander';
+import type { Static } from 'typebox';
+import type { SessionPage } from '../http/schemas.ts';
 import { callBroker, urlOption } from './broker.ts';
 import { examples } from './help.ts';
-import { printable } from './printable.ts';
+import { jsonLine, printable } from './printable.ts';
 import { type Progress, progress } from './progress.ts';
 import { keyFileOption, serviceKey } from './service-key.ts';
 
@@ -12,16 +14,8 @@ interface SessionsOptions {
   json?: boolean;
 }
 
-interface Session {
-  session_id: string;
-  sub: string;
-  username: string;
-  node: string;
-  ip: string;
-  since: number;
-  exp: number;
-  via: string;
-}
+type Page = Static<typeof SessionPage>;
+type Session = Page['sessions'][number];
 
 export function sessionsCommand(): Command {
   return new Command('sessions')
@@ -53,7 +47,7 @@ export function sessionsCommand(): Command {
 async function* pages(url: string, authorization: string, sub: string | undefined) {
   const query = new URLSearchParams(sub === undefined ? {} : { sub });
   for (;;) {
-    const page = await callBroker<{ sessions: Session[]; cursor?: string }>(url, `/sessions?${query}`, {
+    const page = await callBroker<Page>(url, `/sessions?${query}`, {
       headers: { authorization },
     });
     yield page.sessions;
@@ -65,7 +59,7 @@ async function* pages(url: string, authorization: string, sub: string | undefine
 function print(sessions: Session[], how: { json: boolean; first: boolean; shown: Progress }): void {
   if (sessions.length === 0) return;
   if (process.stdout.isTTY) how.shown.hide();
-  const lines = how.json ? sessions.map((session) => JSON.stringify(session)) : sessions.map(row);
+  const lines = how.json ? sessions.map(jsonLine) : sessions.map(row);
   if (how.first && !how.json) lines.unshift(header);
   console.log(lines.join('\n'));
 }

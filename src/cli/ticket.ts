@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { bearer, callBroker, urlOption } from './broker.ts';
+import { bearer, postJson, urlOption } from './broker.ts';
 import { examples } from './help.ts';
 import { readSecret } from './input.ts';
 import { tokenOption } from './token-option.ts';
@@ -27,11 +27,8 @@ export function ticketCommand(): Command {
     )
     .action(async ({ url, token, room, ttl }: TicketOptions) => {
       const authorization = bearer((token ?? (await readSecret('Token: '))).trim(), 'token');
-      const { ticket } = await callBroker<{ ticket: string }>(url, '/tickets', {
-        method: 'POST',
-        headers: { authorization, 'content-type': 'application/json' },
-        body: JSON.stringify({ ...(room && { rooms: room }), ...(ttl !== undefined && { ttl }) }),
-      });
+      const wishes = { ...(room && { rooms: room }), ...(ttl !== undefined && { ttl }) };
+      const { ticket } = await postJson<{ ticket: string }>(url, '/tickets', wishes, authorization);
       console.log(ticket);
     });
 }

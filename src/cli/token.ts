@@ -1,7 +1,8 @@
 import { Command } from 'commander';
-import { callBroker, urlOption } from './broker.ts';
+import { urlOption } from './broker.ts';
 import { examples } from './help.ts';
 import { readSecret } from './input.ts';
+import { askForTokens } from './login.ts';
 
 export function tokenCommand(): Command {
   return new Command('token')
@@ -17,11 +18,7 @@ export function tokenCommand(): Command {
     )
     .action(async (username: string, { url }: { url: string }) => {
       const password = await readSecret(`Password of ${username}: `);
-      const { token } = await callBroker<{ token: string }>(url, '/api/login', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ username, password }),
-      });
+      const { token } = await askForTokens(url, username, password);
       console.log(token);
     });
 }

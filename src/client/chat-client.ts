@@ -1,5 +1,6 @@
 import { emitter } from './events.ts';
 import { WebSocketManager, type WebSocketManagerConfig } from './manager.ts';
+import { relay } from './relay.ts';
 import { getTicketInfo } from './ticket-info.ts';
 import type { Ticket } from './ticket-request.ts';
 import type { TicketSocket, TicketSocketEvents } from './ticket-socket-types.ts';
@@ -64,9 +65,7 @@ export class WebSocketChatClient {
     manager.on('status', ({ status }) => {
       if (status !== 'connecting') this.#ticket = undefined;
     });
-    for (const name of ['status', 'welcome', 'message', 'expiring', 'refreshed', 'closed'] as const) {
-      manager.on(name, (detail) => this.#events.emit(name, detail));
-    }
+    relay(manager, this.#events);
     this.#manager = manager;
     await manager.connect();
   }

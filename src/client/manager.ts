@@ -1,4 +1,5 @@
 import { emitter } from './events.ts';
+import { relay } from './relay.ts';
 import { createTicketSocket } from './ticket-socket.ts';
 import type { TicketSocket, TicketSocketEvents, TicketSocketOptions } from './ticket-socket-types.ts';
 import { ticketSource } from './ticket-source.ts';
@@ -102,9 +103,7 @@ export class WebSocketManager {
       },
     });
     this.#socket = socket;
-    for (const name of ['status', 'welcome', 'message', 'expiring', 'refreshed', 'closed'] as const) {
-      socket.on(name, (detail) => this.#events.emit(name, detail));
-    }
+    relay(socket, this.#events);
     Object.assign(this.#connectionState, { state: 'CONNECTING', connected: false });
   }
 

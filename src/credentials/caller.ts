@@ -47,6 +47,12 @@ export function verifierChain(verifiers: readonly Verifier[]) {
   };
 }
 
+/** @throws BrokerError `insufficient_scope` for a user */
+export function requireService(caller: Caller): asserts caller is Service {
+  if (caller.kind === 'service') return;
+  throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
+}
+
 export function requireScope(service: Service, scope: Scope): void {
   if (service.scopes.has(scope)) return;
   throw new BrokerError('insufficient_scope', {

@@ -41,7 +41,7 @@ export function showTicket({ ticket, ticket_id, expires_in }, user, onExpired) {
   left.textContent = `${expires_in}`;
 }
 
-/** @param {'used' | 'expired' | 'revoked' | 'refused'} what became of it */
+/** @param {'used' | 'expired' | 'revoked'} what became of it */
 export function stampTicket(what) {
   clearInterval(ticking);
   card.dataset['state'] = what;

@@ -7,7 +7,7 @@ import { checkOutside } from './checks/outside.ts';
 import { checkProxyLog } from './checks/proxy-log.ts';
 import { type Door, findDoor, Unreachable } from './door.ts';
 import type { Examination, Known } from './examination.ts';
-import { type Finding, fault, skipped } from './finding.ts';
+import { type Finding, fault, redisStopped, skipped } from './finding.ts';
 
 const needingUrl = ['url', 'verify-outside', 'admission', 'replay', 'client-address', 'feed'];
 
@@ -87,7 +87,7 @@ async function whileReachable(id: string, check: () => Promise<Finding[]>): Prom
       ];
     }
     if (error instanceof BrokerError) {
-      return [fault(id, `Redis stopped answering: ${error.reason}.`, 'See its log, and its load.')];
+      return [redisStopped(id, error.reason)];
     }
     throw error;
   }

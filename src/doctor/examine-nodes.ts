@@ -3,6 +3,7 @@ import { checkHealth } from './checks/health.ts';
 import { type Door, findDoor, Unreachable } from './door.ts';
 import type { Examination, Known } from './examination.ts';
 import { type Finding, fault } from './finding.ts';
+import { isWildcard } from './public-host.ts';
 
 /** The nodes that were named, at each address of their names, and the one of this environment where it runs here. */
 export async function* examineNodes(
@@ -31,7 +32,7 @@ export async function* examineNodes(
 
 async function ownNode({ HOST, PORT }: Config): Promise<Door | undefined> {
   if (PORT === 0) return undefined;
-  const host = ['0.0.0.0', '::', ''].includes(HOST) ? '127.0.0.1' : HOST;
+  const host = isWildcard(HOST) ? '127.0.0.1' : HOST;
   const url = new URL(`http://${host.includes(':') ? `[${host}]` : host}:${PORT}`);
   try {
     const door = await findDoor({ url });

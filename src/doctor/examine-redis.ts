@@ -8,7 +8,7 @@ import { checkAccess } from './checks/redis-access.ts';
 import { checkPassword, checkReach } from './checks/redis-reach.ts';
 import { checkServer } from './checks/redis-server.ts';
 import type { Known } from './examination.ts';
-import { type Finding, fault } from './finding.ts';
+import { type Finding, redisStopped } from './finding.ts';
 
 /**
  * @param opened closes the connection in the end
@@ -50,7 +50,7 @@ export async function* examineRedis(
     return { redis, aheadMs };
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error;
-    yield fault('redis', `Redis stopped answering: ${error.reason}.`, 'See its log, and its load.');
+    yield redisStopped('redis', error.reason);
     return {};
   }
 }

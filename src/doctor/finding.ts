@@ -32,6 +32,9 @@ export const warning = (id: string, says: string, todo: string): Finding => ({
   says,
   todo,
 });
+/** @param reason a kind of failure, no driver's text */
+export const redisStopped = (id: string, reason: string): Finding =>
+  fault(id, `Redis stopped answering: ${reason}.`, 'See its log, and its load.');
 export const fault = (id: string, says: string, todo: string): Finding => ({
   id,
   severity: 'fault',

@@ -7,6 +7,11 @@ export function isPublicHost(host: string): boolean {
   return host.includes('.') && !/\.(local|localhost|internal|intranet|lan|home\.arpa|test)$/i.test(host);
 }
 
+/** Whether an address to listen on is every address. */
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
 /** Whether an address is of a private network, or of this machine. */
 export function isPrivateAddress(address: string): boolean {
   const privately = ['private', 'loopback', 'linkLocal', 'uniqueLocal', 'carrierGradeNat', 'unspecified'];

@@ -1,5 +1,4 @@
-import { requireScope } from '../credentials/caller.ts';
-import { BrokerError } from '../errors.ts';
+import { requireScope, requireService } from '../credentials/caller.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Authenticate } from './authenticate.ts';
 import { refusalsOf } from './schemas.ts';
@@ -33,9 +32,7 @@ export function metricsRoute(app: App, { authenticate, metrics }: MetricsRouteOp
     },
     async (request, reply) => {
       const caller = await authenticate(request);
-      if (caller.kind === 'user') {
-        throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
-      }
+      requireService(caller);
       requireScope(caller, 'sessions:read');
       return reply.type(metrics.contentType).send(await metrics.text());
     },

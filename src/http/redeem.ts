@@ -1,6 +1,6 @@
 import type { Static } from 'typebox';
 import { type BindIp, canonicalAddress } from '../address.ts';
-import { requireScope } from '../credentials/caller.ts';
+import { requireScope, requireService } from '../credentials/caller.ts';
 import { type Decide, type Facts, tellSession, tellWhereabouts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import type { ListSession } from '../sessions/listed-until.ts';
@@ -57,9 +57,7 @@ export function redeemRoute(app: App, options: RedeemRouteOptions): void {
       const facts: Facts = { decision: 'redeem', ip: clientAddress(request), via: 'redeem' };
       const decided = decide(request.log, facts, async () => {
         const caller = await authenticate(request);
-        if (caller.kind === 'user') {
-          throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
-        }
+        requireService(caller);
         facts.key = caller.name;
         requireScope(caller, 'tickets:redeem');
         tellWhereabouts(facts, { origin, aud, room });

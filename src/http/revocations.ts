@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import { requireScope, type Service } from '../credentials/caller.ts';
+import { requireScope, requireService, type Service } from '../credentials/caller.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { eventOf, heartbeat, heartbeatMs } from '../revocations/event-stream.ts';
@@ -135,8 +135,8 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
 
   async function serviceOf(request: FastifyRequest): Promise<Service> {
     const caller = await authenticate(request);
-    if (caller.kind === 'service') return caller;
-    throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
+    requireService(caller);
+    return caller;
   }
 
   function targetOf(body: Static<typeof RevocationRequest>): RevocationTarget {

@@ -1,4 +1,4 @@
-import { requireScope } from '../credentials/caller.ts';
+import { requireScope, requireService } from '../credentials/caller.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
 import { type Revoke, revokeAndTell } from '../revocations/revoke.ts';
@@ -39,9 +39,7 @@ export function sessionRoutes(
     },
     async (request) => {
       const caller = await authenticate(request);
-      if (caller.kind === 'user') {
-        throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
-      }
+      requireService(caller);
       requireScope(caller, 'sessions:read');
       const { sub, cursor } = request.query;
       return sub === undefined ? registry.page(cursor) : { sessions: await registry.ofSubject(sub) };

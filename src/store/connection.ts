@@ -10,6 +10,7 @@ import {
   type ScriptName,
 } from './redis-client.ts';
 import { parseRedisUrl } from './redis-url.ts';
+
 /** An entry's id, and its only field's value. */
 export type StreamEntry = [id: string, value: string];
 

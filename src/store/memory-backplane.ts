@@ -1,9 +1,15 @@
-import type { Backplane, BackplaneLimits, Present, Said } from '../chat/backplane.ts';
+import {
+  type Backplane,
+  type BackplaneLimits,
+  mostMembers,
+  type Occupant,
+  type Said,
+} from '../chat/backplane.ts';
 
 interface Room {
   readonly listeners: Set<(said: Said) => void>;
   readonly kept: Said[];
-  readonly members: Map<string, Present>;
+  readonly members: Map<string, Occupant>;
 }
 
 /** How many rooms that nobody is in keep their history. */
@@ -65,7 +71,7 @@ export function memoryBackplane({ history }: BackplaneLimits): Backplane {
       if (room && isGone) place(name, room);
       return isGone;
     },
-    members: async (name) => [...(find(name)?.members.values() ?? [])].slice(0, 1000),
+    members: async (name) => [...(find(name)?.members.values() ?? [])].slice(0, mostMembers),
     async close() {
       used.clear();
       empty.clear();

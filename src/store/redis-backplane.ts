@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Backplane, BackplaneLimits, Present, Said } from '../chat/backplane.ts';
+import {
+  type Backplane,
+  type BackplaneLimits,
+  mostMembers,
+  type Occupant,
+  type Said,
+} from '../chat/backplane.ts';
 import { BrokerError } from '../errors.ts';
 import type { RedisConnection } from './connection.ts';
 import { reasonOf } from './driver-errors.ts';
@@ -31,7 +37,6 @@ interface Heard {
 
 /** Milliseconds that a room's history outlives what was said last: a day. */
 const historyMs = 86_400_000;
-const mostMembers = 1000;
 /** Milliseconds between two tries to read what was missed. */
 const retryMs = 500;
 /** Histories that are kept at once, over all nodes. */
@@ -54,7 +59,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   const roomsKey = `${prefix}chat-rooms`;
   const heard = new Map<string, Heard>();
   /** Whom this node has said to be where, to say it again. */
-  const held = new Map<string, { room: string; who: Present }>();
+  const held = new Map<string, { room: string; who: Occupant }>();
 
   /** What is not kept never comes from the history, and must not make anybody forget what does. */
   const isNews = ({ recent }: Heard, { id, kept }: Entry) => {
@@ -158,12 +163,12 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     },
   });
 
-  const arrive = async (room: string, who: Present) => {
+  const arrive = async (room: string, who: Occupant) => {
     const { sub, username } = who;
     const [isNew] = await connection.run('arrive', memberKeys(room, sub), node, sub, username, leaseMs);
     return isNew === 1;
   };
-  const depart = async (room: string, { sub }: Present) => {
+  const depart = async (room: string, { sub }: Occupant) => {
     const [isGone] = await connection.run('depart', memberKeys(room, sub), node, sub);
     return isGone === 1;
   };

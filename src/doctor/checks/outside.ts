@@ -1,6 +1,7 @@
 import type { Config } from '../../config.ts';
 import { type Answer, type Door, findDoor, Unreachable } from '../door.ts';
 import { type Finding, fault, ok, skipped, warning } from '../finding.ts';
+import { isWildcard } from '../public-host.ts';
 
 /** What only a proxy may ask, and what only an operator should see, asked from outside. */
 export async function checkOutside(door: Door, config: Config | undefined): Promise<Finding[]> {
@@ -26,13 +27,11 @@ async function checkVerify(door: Door): Promise<Finding> {
 async function checkMetrics(door: Door, config: Config | undefined): Promise<Finding> {
   const id = 'metrics-outside';
   const { METRICS_PORT: port, HOST: host = '' } = config ?? {};
-  const todo = 'Let a firewall or the network keep the world from it, or bind HOST to an inner address.';
   if (isMetrics(await asked(door, '/metrics'))) {
     return warning(id, 'The world may read /metrics.', 'Let the proxy answer 404 for /metrics.');
   }
   // Whoever is on the machine may, anyway.
-  const everywhere = ['0.0.0.0', '::', ''].includes(host);
-  if (!port || !everywhere) return ok(id, 'The world does not reach /metrics.');
+  if (!port || !isWildcard(host)) return ok(id, 'The world does not reach /metrics.');
   const url = new URL(door.url);
   Object.assign(url, { protocol: 'http:', port });
   const direct = await findDoor({ url }).catch(() => undefined);
@@ -40,8 +39,8 @@ async function checkMetrics(door: Door, config: Config | undefined): Promise<Fin
     return ok(id, 'The world does not reach /metrics.');
   return warning(
     id,
-    `The world may read /metrics at ${url.host}: METRICS_PORT is open on ${host || 'all addresses'}.`,
-    todo,
+    `The world may read /metrics at ${url.host}: METRICS_PORT is open on ${host}.`,
+    'Let a firewall or the network keep the world from it, or bind HOST to an inner address.',
   );
 }
 
