@@ -22,6 +22,8 @@ const lobby = 'lobby';
 /** Rooms that one socket may be in, and bytes that it may say at once: what is said is kept for a while. */
 const mostRooms = 100;
 const mostBytes = 4096;
+/** Messages of a socket that wait for the store at once. */
+const mostWaiting = 100;
 /** A join is answered with a room's history, many times its own size. */
 const joinsPerSecond = 10;
 
@@ -133,13 +135,19 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     if (mayEnter(member, member.own)) enter(member, member.own);
     // One thing after the other: a join is over before what was sent after it is looked at.
     let before: Promise<unknown> = Promise.resolve();
+    let waiting = 0;
     const next = (step: () => Promise<unknown>) => {
-      before = before.then(step).catch((error: unknown) => {
-        if (!(error instanceof BrokerError)) log.error({ err: error }, 'unexpected error');
-      });
+      waiting++;
+      before = before
+        .then(step)
+        .catch((error: unknown) => {
+          if (!(error instanceof BrokerError)) log.error({ err: error }, 'unexpected error');
+        })
+        .finally(() => waiting--);
     };
     return {
       receive(message) {
+        if (waiting >= mostWaiting) return refuse(member, message, 'overloaded', refusals.overloaded.text);
         next(() =>
           take(member, message).catch((error: unknown) => {
             if (error instanceof BrokerError) return refuse(member, message, error.code, error.message);

@@ -115,6 +115,25 @@ test('a session that goes on with fewer rooms leaves the others', async () => {
   expect(alice.types()).not.toContain('told');
 });
 
+test('while the store hangs, a hundred messages wait, and the others are refused', async () => {
+  const { promise: answered, resolve } = Promise.withResolvers<void>();
+  const backplane = backplaneWith((memory) => ({
+    async say(room, said, keep) {
+      await answered;
+      await memory.say(room, said, keep);
+    },
+  }));
+  const alice = come(chatOn(backplane), 'alice');
+  for (let n = 0; n < 150; n++) alice.receive({ type: 'said', id: n });
+  expect(alice.heard.map(({ error, id }) => [error, id])).toEqual(
+    Array.from({ length: 50 }, (_, n) => ['overloaded', 100 + n]),
+  );
+  resolve();
+  await expect
+    .poll(() => alice.heard.filter(({ type }) => type === 'said').map(({ id }) => id))
+    .toEqual(Array.from({ length: 100 }, (_, n) => n));
+});
+
 test('what is nested too deep to be said again is refused, and no bug', async () => {
   const alice = come(chatOn(memoryBackplane({ history: 10 })), 'alice');
   const nested = JSON.parse(`${'['.repeat(20_000)}${']'.repeat(20_000)}`);
