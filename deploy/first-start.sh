@@ -9,6 +9,8 @@ state=/var/lib/ticket-broker
 # Written aside and moved into place: a start that is interrupted leaves no half of a secret.
 put() {
   cat >"$1.new"
+  # What came before the pipe may have failed, and an empty list of users would let everybody in.
+  [ -s "$1.new" ]
   mv "$1.new" "$1"
 }
 make_password() {
