@@ -23,6 +23,8 @@ export interface RedisBackplaneOptions extends BackplaneLimits {
   node: string;
   /** Milliseconds after which a silent node's members are gone. */
   leaseMs?: number;
+  /** Milliseconds between two looks for rooms that nobody hears any more: whoever reconnects finds theirs as it was. */
+  sweepMs?: number;
 }
 
 interface Heard {
@@ -47,7 +49,7 @@ const mostHistories = 500;
  * renewed as long as the node lives.
  */
 export function redisBackplane(options: RedisBackplaneOptions): Backplane {
-  const { connection, place, prefix, node, history, log, leaseMs = 45_000 } = options;
+  const { connection, place, prefix, node, history, log, leaseMs = 45_000, sweepMs = 5000 } = options;
   const channelOf = (room: string) => `${prefix}chat:${spelt(room)}`;
   const historyKey = (room: string) => `${prefix}chat:{${spelt(room)}}:history`;
   const membersKeys = (room: string) =>
@@ -175,6 +177,13 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   const renewal = setInterval(() => {
     for (const { room, who } of held.values()) arrive(room, who).catch(() => {});
   }, leaseMs / 3).unref();
+  const sweeping = setInterval(() => {
+    for (const [name, { listeners }] of heard) {
+      if (listeners.size > 0) continue;
+      heard.delete(name);
+      subscriber.unsubscribe(channelOf(name));
+    }
+  }, sweepMs).unref();
 
   return {
     hear(room, listener) {
@@ -186,12 +195,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
         heard.set(room, asked);
         void subscribe(room, asked).then(resolve);
       }
-      return () => {
-        asked.listeners.delete(listener);
-        if (asked.listeners.size > 0 || heard.get(room) !== asked) return;
-        heard.delete(room);
-        subscriber.unsubscribe(channelOf(room));
-      };
+      return () => void asked.listeners.delete(listener);
     },
     async say(room, { id, text }, keep) {
       await subscribed(room);
@@ -220,6 +224,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     },
     async close() {
       clearInterval(renewal);
+      clearInterval(sweeping);
       heard.clear();
       subscriber.close();
       await Promise.allSettled([...held.values()].map(({ room, who }) => depart(room, who)));

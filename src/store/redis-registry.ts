@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { RedisConnection } from './connection.ts';
 
@@ -24,6 +24,8 @@ interface Entry {
   ttlMs: number;
 }
 
+/** Milliseconds that entries wait for others: nobody waits for them. */
+const gatherMs = 20;
 /** Entries in one script, so that none keeps Redis from others for long. */
 const atOnce = 400;
 
@@ -48,9 +50,9 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   let waiting: Entry[] = [];
   let sending: Promise<void> | undefined;
   let underWay: Promise<unknown> = Promise.resolve();
-  /** Writes what has come together meanwhile: at once, or when the write before it is over. */
+  /** Writes what has come together meanwhile, once the write before it is over. */
   const send = async () => {
-    await Promise.allSettled([underWay, nextTurn()]);
+    await Promise.allSettled([underWay, sleep(gatherMs)]);
     const entries = waiting;
     waiting = [];
     underWay = sending ?? underWay;

@@ -19,6 +19,7 @@ interface Options {
   prefix?: string;
   history?: number;
   leaseMs?: number;
+  sweepMs?: number;
   node?: string;
 }
 
@@ -35,12 +36,13 @@ async function open({
   prefix = `test-${randomUUID()}:`,
   history = 10,
   leaseMs,
+  sweepMs,
   node = randomUUID(),
 }: Options = {}) {
   const connection = await connected(url);
   const place = { address: parseRedisUrl(url), tls: undefined, commandTimeout: 2000 };
-  const lease = leaseMs === undefined ? {} : { leaseMs };
-  const backplane = redisBackplane({ connection, place, prefix, node, history, log, ...lease });
+  const intervals = { ...(leaseMs !== undefined && { leaseMs }), ...(sweepMs !== undefined && { sweepMs }) };
+  const backplane = redisBackplane({ connection, place, prefix, node, history, log, ...intervals });
   return {
     ...backplane,
     async close() {
@@ -220,7 +222,7 @@ describe('a Redis user with exactly our commands', () => {
     await command(server, 'FLUSHALL');
     await command(server, 'ACL', 'SETUSER', 'broker', ...userRules(password, commands));
     const url = `redis://broker:${password}@127.0.0.1:${server.port}`;
-    const backplane = await open({ url, prefix: 'wst:' });
+    const backplane = await open({ url, prefix: 'wst:', sweepMs: 100 });
     try {
       const heard: string[] = [];
       const stop = backplane.hear('a', ({ text }) => heard.push(text));
