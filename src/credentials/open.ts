@@ -11,7 +11,7 @@ import { passwordCheck } from './passwords.ts';
 import type { Login, RefreshFamilies } from './refresh-families.ts';
 import { refreshTokens } from './refresh-tokens.ts';
 import { parseServiceKeys, serviceKeyVerifier } from './service-keys.ts';
-import { keysFromPem, keysFromSecrets, type SigningKeys } from './signing-keys.ts';
+import { keysFromPem, keysFromSecrets, type SigningKeys, secretsIn } from './signing-keys.ts';
 import { type TestToken, testTokens } from './test-token.ts';
 import { parseUsers, type Users } from './users-file.ts';
 import { cachedVerifier } from './verified-cache.ts';
@@ -143,6 +143,6 @@ function signingSecrets(
   { JWT_PRIVATE_KEY, JWT_SECRET }: Config,
   randomBytes: RandomBytes,
 ): readonly string[] {
-  if (JWT_PRIVATE_KEY) return [JWT_PRIVATE_KEY];
+  if (JWT_PRIVATE_KEY) return secretsIn(JWT_PRIVATE_KEY);
   return JWT_SECRET ?? [randomBytes(32).toString('base64url')];
 }

@@ -55,6 +55,11 @@ export function privateKeys(pem: string): KeyObject[] {
   });
 }
 
+/** What each private key of a PEM text alone knows, however it is spelt: others can be derived from it. */
+export function secretsIn(pem: string): string[] {
+  return privateKeys(pem).map((key) => key.export({ format: 'der', type: 'pkcs8' }).toString('base64'));
+}
+
 function parsed(block: string): KeyObject {
   try {
     return createPrivateKey(block);

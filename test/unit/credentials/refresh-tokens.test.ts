@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Login } from '../../../src/credentials/refresh-families.ts';
 import { refreshTokens } from '../../../src/credentials/refresh-tokens.ts';
+import { secretsIn } from '../../../src/credentials/signing-keys.ts';
 import { memoryFamilies } from '../../../src/store/memory-families.ts';
 import { refreshContract } from '../../support/refresh-contract.ts';
 
@@ -68,6 +69,17 @@ describe('refresh tokens', () => {
     const rotated = make(['b'.repeat(32), 'a'.repeat(32)]);
     const { successor } = await rotated.rotate(first);
     expect((await make(['b'.repeat(32)]).rotate(successor)).login).toEqual(login);
+  });
+
+  test('survive the rotation of a private key, however its PEM is spelt', async () => {
+    const [old = '', fresh = ''] = ['ed25519', 'ed25519'].map(
+      (type) =>
+        generateKeyPairSync(type as 'ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    );
+    const { tokens, make } = setUp(secretsIn(old));
+    const first = await tokens.issue(login);
+    const { successor } = await make(secretsIn(`# new\n${fresh}\n${old}`)).rotate(first);
+    expect((await make(secretsIn(fresh.replaceAll('\n', '\\n'))).rotate(successor)).login).toEqual(login);
   });
 
   test('that are not ours are refused, and end nothing', async () => {
