@@ -190,7 +190,10 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {'begun'}
 `;
 
-/** KEYS: refresh family. ARGV: the generation presented, ttl in ms, retry window in ms. As `RefreshFamilies.rotate`. */
+/**
+ * KEYS: refresh family. ARGV: the generation presented, ttl in ms, retry window in ms. As `RefreshFamilies.rotate`: a family that
+ * was reused is ahead of every token that there can be.
+ */
 export const rotateFamilyScript = `
 local login = redis.call('HGET', KEYS[1], 'login')
 if not login then return {'unknown'} end
@@ -205,7 +208,7 @@ if presented >= current then
 end
 local rotated_at = tonumber(redis.call('HGET', KEYS[1], 'rotated_at'))
 if presented == current - 1 and now - rotated_at <= tonumber(ARGV[3]) then return {'retried', login} end
-redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'generation', '10000000000')
 return {'reused', login}
 `;
 
