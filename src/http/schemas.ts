@@ -1,11 +1,11 @@
 import { Type } from 'typebox';
 import { type RefusalCode, refusals } from '../errors.ts';
 import { mostRooms, roomPattern } from '../tickets/room.ts';
+import { textPattern } from '../tickets/text.ts';
 
 const strict = { additionalProperties: false } as const;
 
-/** No control characters: names go into logs, headers and records. */
-const Name = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,255}$' });
+const Name = Type.String({ pattern: textPattern(255) });
 const Room = Type.String({ pattern: roomPattern });
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
 
@@ -212,7 +212,7 @@ export const RevocationRequest = Type.Object(
     ),
     session_id: Type.Optional(SessionId),
     ticket_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })),
-    reason: Type.Optional(Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,100}$' })),
+    reason: Type.Optional(Type.String({ pattern: textPattern(100) })),
   },
   { ...strict, title: 'RevocationRequest' },
 );
