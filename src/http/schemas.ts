@@ -89,6 +89,9 @@ export const TokenAnswer = Type.Object(
   { title: 'TokenAnswer', description: 'RFC 6749 5.1.' },
 );
 
+/** How many lists and objects of a context may be in each other. */
+export const contextDepth = 32;
+
 export const MintRequest = Type.Object(
   {
     rooms: Type.Optional(
@@ -100,7 +103,9 @@ export const MintRequest = Type.Object(
       }),
     ),
     context: Type.Optional(
-      Type.Unknown({ description: 'Any JSON of at most 2 KiB; comes back with the redemption.' }),
+      Type.Unknown({
+        description: `Any JSON of at most 2 KiB, nested at most ${contextDepth} deep; comes back with the redemption.`,
+      }),
     ),
     aud: Type.Optional(
       Type.Intersect([Name], { description: 'The service the ticket is for; absent: any.' }),

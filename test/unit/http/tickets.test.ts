@@ -111,6 +111,31 @@ describe('/tickets', () => {
       });
     });
 
+    const nested = (depth: number) => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
+    test.each([
+      ['33 lists', nested(33)],
+      ['8000 lists', nested(8000)],
+      ['objects', `${'{"a":'.repeat(2500)}1${'}'.repeat(2500)}`],
+      ['objects in lists', `{"a":[],"b":${nested(32)},"c":1}`],
+    ])('refuses a context of %s in each other', async (_what, context) => {
+      const headers = { ...bearer, 'content-type': 'application/json' };
+      const payload = `{"context":${context}}`;
+      const answer = await broker.app.inject({ method: 'POST', url: '/tickets', headers, payload });
+      const error_description = 'context is nested more than 32 deep';
+      expect([answer.statusCode, answer.json()]).toEqual([
+        400,
+        { error: 'invalid_request', error_description },
+      ]);
+    });
+
+    test.each([nested(32), `[${`${nested(31)},`.repeat(20)}null]`, `{"a":${nested(31)}}`])(
+      'carries a context as deep as may be',
+      async (context) => {
+        const { ticket } = (await mint({ context: JSON.parse(context) })).json();
+        expect(await redeemed(ticket)).toMatchObject({ context: JSON.parse(context) });
+      },
+    );
+
     test.each([
       ['broken JSON', '{"rooms":', 'application/json', 400],
       ['a prototype', '{"__proto__":{"sub":"root"}}', 'application/json', 400],
