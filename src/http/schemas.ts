@@ -5,7 +5,8 @@ import { textPattern } from '../tickets/text.ts';
 
 const strict = { additionalProperties: false } as const;
 
-const Name = Type.String({ pattern: textPattern(255) });
+const namePattern = textPattern(255);
+const Name = Type.String({ pattern: namePattern });
 const Room = Type.String({ pattern: roomPattern });
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
 
@@ -234,7 +235,13 @@ export const SessionPath = Type.Object({ session_id: SessionId });
 
 export const SessionsQuery = Type.Object({
   sub: Type.Optional(Name),
-  cursor: Type.Optional(Type.String({ maxLength: 512, description: 'From the page before.' })),
+  // A node's name, and a number that Redis takes; or empty, for the first page.
+  cursor: Type.Optional(
+    Type.String({
+      pattern: `^(${namePattern.slice(1, -1)}:[0-9]{1,19})?$`,
+      description: 'From the page before.',
+    }),
+  ),
 });
 
 export const SessionPage = Type.Object(
