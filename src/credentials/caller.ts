@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts';
+import { textPattern } from '../tickets/text.ts';
 
 export const scopes = ['tickets:mint', 'tickets:redeem', 'revoke', 'sessions:read'] as const;
 export type Scope = (typeof scopes)[number];
@@ -61,7 +62,8 @@ export function requireScope(service: Service, scope: Scope): void {
   });
 }
 
-/** Names end up in logs, headers and store records: no control characters, and an end to their length. */
+const nameForm = new RegExp(textPattern(255), 'u');
+
 export function isName(value: unknown): value is string {
-  return typeof value === 'string' && /^[^\p{Cc}]{1,255}$/u.test(value);
+  return typeof value === 'string' && nameForm.test(value);
 }

@@ -8,7 +8,7 @@ export type Rotation =
   | { outcome: 'rotated'; login: Login }
   /** It was spent a moment ago: the same client asks again after a lost reply. */
   | { outcome: 'retried'; login: Login }
-  /** It was spent before: somebody has a copy. The family is gone. */
+  /** It, or another of its family, was spent before: somebody has a copy. None of the family rotates any more. */
   | { outcome: 'reused'; login: Login }
   | { outcome: 'unknown' };
 
@@ -24,6 +24,8 @@ export interface RefreshFamilies {
   begin(family: string, login: Login, ttlMs: number): Promise<void>;
   /** Presents a generation, which is known to have been issued. */
   rotate(family: string, generation: number, ttlMs: number): Promise<Rotation>;
+  /** Forgets a family. Until then, one that was reused says so to all of its tokens. */
+  end(family: string): Promise<void>;
 }
 
 /** How long a client may ask again for the successor whose reply it did not get, in milliseconds. */

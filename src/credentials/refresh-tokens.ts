@@ -10,7 +10,10 @@ export interface RefreshTokensOptions {
   secrets: readonly string[];
   /** Seconds that a token can be used. */
   ttl: number;
-  /** Told when a spent token came back, before it is refused: all that its login led to has to end. */
+  /**
+   * Told when a spent token came back, before it is refused: all that its login led to has to end. Where that fails, so does
+   * the call, and the next token of the family asks for it again.
+   */
   onReuse: (login: Login) => Promise<void>;
 }
 
@@ -50,6 +53,18 @@ export function refreshTokens({
     return `wsr_${family}.${generation}.${proofBy(key, family, generation).toString('base64url')}`;
   };
 
+  const endings = new Map<string, Promise<void>>();
+  /** Once for all who come meanwhile. */
+  const endLogin = (family: string, login: Login): Promise<void> => {
+    const ending =
+      endings.get(family) ??
+      onReuse(login)
+        .then(() => families.end(family))
+        .finally(() => endings.delete(family));
+    endings.set(family, ending);
+    return ending;
+  };
+
   return {
     async issue(login) {
       const family = randomBytes(16).toString('base64url');
@@ -70,7 +85,7 @@ export function refreshTokens({
       const rotation = await families.rotate(family, generation, ttl * 1000);
       if (rotation.outcome === 'unknown') throw refused('unknown_refresh_family');
       if (rotation.outcome === 'reused') {
-        await onReuse(rotation.login);
+        await endLogin(family, rotation.login);
         throw refused('refresh_token_reused', rotation.login.sub);
       }
       return { login: rotation.login, successor: tokenOf(family, generation + 1) };

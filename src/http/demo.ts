@@ -12,7 +12,7 @@ import type { SocketUrl } from './socket-url.ts';
 import type { App } from './type-provider.ts';
 
 export interface DemoRoutesOptions {
-  store: Store;
+  store: Pick<Store, 'fateOf'>;
   registry: Pick<Registry, 'find'>;
   /** What the page calls the place where tickets are kept. */
   keptIn: 'Redis' | 'Memory';
@@ -56,14 +56,11 @@ export async function demoRoutes(app: App, options: DemoRoutesOptions): Promise<
     async (request, reply) => {
       await perAddress(request, reply, countedAs(clientAddress(request)));
       const { ticket } = request.body;
-      // Asked on nobody's account: an unused ticket is not theirs to take back, and stays as it is.
-      const found = isTicket(ticket) && (await store.revoke(ticketId(ticket), { sub: '' }));
-      if (!found || found.outcome === 'unknown') return { state: 'unknown' as const };
-      if (found.outcome !== 'used') {
-        return { state: found.outcome === 'revoked' ? ('revoked' as const) : ('unused' as const) };
-      }
-      const node = (await registry.find(found.sessionId))?.node;
-      return { state: 'used' as const, session_id: found.sessionId, ...(node && { node }) };
+      if (!isTicket(ticket)) return { state: 'unknown' as const };
+      const fate = await store.fateOf(ticketId(ticket));
+      if (fate.outcome !== 'used') return { state: fate.outcome };
+      const node = (await registry.find(fate.sessionId))?.node;
+      return { state: fate.outcome, session_id: fate.sessionId, ...(node && { node }) };
     },
   );
 }

@@ -1,11 +1,12 @@
 import { Type } from 'typebox';
 import { type RefusalCode, refusals } from '../errors.ts';
 import { mostRooms, roomPattern } from '../tickets/room.ts';
+import { textPattern } from '../tickets/text.ts';
 
 const strict = { additionalProperties: false } as const;
 
-/** No control characters: names go into logs, headers and records. */
-const Name = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,255}$' });
+const namePattern = textPattern(255);
+const Name = Type.String({ pattern: namePattern });
 const Room = Type.String({ pattern: roomPattern });
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
 
@@ -89,6 +90,9 @@ export const TokenAnswer = Type.Object(
   { title: 'TokenAnswer', description: 'RFC 6749 5.1.' },
 );
 
+/** How many lists and objects of a context may be in each other. */
+export const contextDepth = 32;
+
 export const MintRequest = Type.Object(
   {
     rooms: Type.Optional(
@@ -100,7 +104,9 @@ export const MintRequest = Type.Object(
       }),
     ),
     context: Type.Optional(
-      Type.Unknown({ description: 'Any JSON of at most 2 KiB; comes back with the redemption.' }),
+      Type.Unknown({
+        description: `Any JSON of at most 2 KiB, nested at most ${contextDepth} deep; comes back with the redemption.`,
+      }),
     ),
     aud: Type.Optional(
       Type.Intersect([Name], { description: 'The service the ticket is for; absent: any.' }),
@@ -212,7 +218,7 @@ export const RevocationRequest = Type.Object(
     ),
     session_id: Type.Optional(SessionId),
     ticket_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })),
-    reason: Type.Optional(Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,100}$' })),
+    reason: Type.Optional(Type.String({ pattern: textPattern(100) })),
   },
   { ...strict, title: 'RevocationRequest' },
 );
@@ -229,7 +235,13 @@ export const SessionPath = Type.Object({ session_id: SessionId });
 
 export const SessionsQuery = Type.Object({
   sub: Type.Optional(Name),
-  cursor: Type.Optional(Type.String({ maxLength: 512, description: 'From the page before.' })),
+  // A node's name, and a number that Redis takes; or empty, for the first page.
+  cursor: Type.Optional(
+    Type.String({
+      pattern: `^(${namePattern.slice(1, -1)}:[0-9]{1,19})?$`,
+      description: 'From the page before.',
+    }),
+  ),
 });
 
 export const SessionPage = Type.Object(

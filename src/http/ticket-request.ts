@@ -3,7 +3,7 @@ import { type BindIp, boundTo, canonicalAddress } from '../address.ts';
 import { type Caller, requireScope, type Service, type User } from '../credentials/caller.ts';
 import { BrokerError } from '../errors.ts';
 import type { Json, TicketRecord } from '../tickets/record.ts';
-import type { MintRequest } from './schemas.ts';
+import { contextDepth, type MintRequest } from './schemas.ts';
 
 export interface TicketRequestOptions {
   /** Milliseconds since the epoch. */
@@ -39,6 +39,7 @@ export function ticketRequestReader(options: TicketRequestOptions) {
 
   function recordFor(caller: Caller, body: Static<typeof MintRequest>): TicketRecord {
     const { rooms, context, aud, bind } = body;
+    if (isDeeper(context, contextDepth)) throw invalid(`context is nested more than ${contextDepth} deep`);
     if (context !== undefined && Buffer.byteLength(JSON.stringify(context)) > contextLimit) {
       throw invalid(`context is more than ${contextLimit} bytes of JSON`);
     }
@@ -79,6 +80,17 @@ export function ticketRequestReader(options: TicketRequestOptions) {
     if (ttl > ticketTtlMax) throw invalid(`ttl is more than ${ticketTtlMax} seconds`);
     return ttl;
   }
+}
+
+/** Whether JSON has lists and objects in each other beyond a depth. Goes by levels: a recursion would be as deep as it is. */
+function isDeeper(json: unknown, depth: number): boolean {
+  let level = [json];
+  for (let left = depth; left >= 0; left--) {
+    level = level.filter((value) => typeof value === 'object' && value !== null);
+    if (level.length === 0) return false;
+    level = level.flatMap((value) => Object.values(value as object));
+  }
+  return true;
 }
 
 /** As browsers spell it: lower case, no default port. */

@@ -128,8 +128,8 @@ function asked(request: FastifyRequest, uriHeader: string | undefined) {
   const offered = ticketsOffered(request.headers['sec-websocket-protocol']);
   const query = uriHeader === undefined ? ownQuery(request) : told(request, uriHeader);
   const [room, another] = query.rooms;
-  if (another !== undefined || (room !== undefined && !isRoom(room))) throw new BrokerError('room_forbidden');
-  return { tickets: [...offered, ...query.tickets], room };
+  if (another !== undefined || (room && !isRoom(room))) throw new BrokerError('room_forbidden');
+  return { tickets: [...offered, ...query.tickets], room: room || undefined };
 }
 
 function ownQuery({ raw, query }: FastifyRequest) {

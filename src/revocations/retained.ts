@@ -6,6 +6,8 @@ export interface RetainedOptions {
   now: () => number;
   /** Milliseconds after which a revocation cannot matter any more: nothing it could reach is still valid. */
   retention: number;
+  /** The same for one session or one ticket, which nothing outlives that it could reach; absent: `retention`. */
+  sessionRetention?: number;
 }
 
 /**
@@ -15,17 +17,22 @@ export interface RetainedOptions {
 export class Retained {
   readonly #now: () => number;
   readonly #retention: number;
+  readonly #sessionRetention: number;
   /** By rid, in the order of arrival. */
   readonly #entries = new Map<string, FeedEntry>();
   /** For each subject, the moment up to which everything is revoked. */
   readonly #subjects = new Map<string, Revocation & { sub: string; issued_before: number }>();
+  /** In the order of arrival, too: their ends are nearer than those of the entries among which they arrived. */
   readonly #sessions = new Map<string, Revocation>();
   readonly #tickets = new Map<string, Revocation>();
   readonly #listeners = new Set<(entry: FeedEntry) => void>();
+  /** Of the latest entry, which may be forgotten before those that came earlier. */
+  #latest: string | undefined;
 
-  constructor({ now, retention }: RetainedOptions) {
+  constructor({ now, retention, sessionRetention = retention }: RetainedOptions) {
     this.#now = now;
     this.#retention = retention;
+    this.#sessionRetention = Math.min(sessionRetention, retention);
   }
 
   /** Remembers an entry and tells the listeners, unless its revocation is known already or too old to matter. */
@@ -34,12 +41,13 @@ export class Retained {
     if (this.#isPast(revocation) || this.#entries.has(revocation.rid)) return;
     this.#forgetPast();
     this.#entries.set(revocation.rid, entry);
+    this.#latest = entry.cursor;
     if ('sub' in revocation) {
       const known = this.#subjects.get(revocation.sub);
       if (!known || known.issued_before < revocation.issued_before)
         this.#subjects.set(revocation.sub, revocation);
-    } else if ('session_id' in revocation) this.#sessions.set(revocation.session_id, revocation);
-    else this.#tickets.set(revocation.ticket_id, revocation);
+    } else if ('session_id' in revocation) putLast(this.#sessions, revocation.session_id, revocation);
+    else putLast(this.#tickets, revocation.ticket_id, revocation);
     for (const listener of this.#listeners) listener(entry);
   }
 
@@ -66,6 +74,7 @@ export class Retained {
 
   since(cursor: string | undefined): FeedEntry[] {
     const entries = this.all();
+    if (cursor !== undefined && cursor === this.#latest) return [];
     return entries.slice(entries.findIndex((entry) => entry.cursor === cursor) + 1);
   }
 
@@ -73,19 +82,39 @@ export class Retained {
     return this.#entries.has(rid);
   }
 
-  #isPast({ at }: Revocation): boolean {
-    return at * 1000 + this.#retention <= this.#now();
+  #isPast(revocation: Revocation): boolean {
+    const retention = 'sub' in revocation ? this.#retention : this.#sessionRetention;
+    return revocation.at * 1000 + retention <= this.#now();
   }
 
-  /** Entries arrive in about the order in which they were decided, so the oldest are in front. */
+  /** Entries arrive in about the order in which they were decided, so of each kind the oldest are in front. */
   #forgetPast(): void {
-    for (const [rid, { revocation }] of this.#entries) {
-      if (!this.#isPast(revocation)) return;
-      this.#entries.delete(rid);
-      if ('sub' in revocation) {
-        if (this.#subjects.get(revocation.sub)?.rid === rid) this.#subjects.delete(revocation.sub);
-      } else if ('session_id' in revocation) this.#sessions.delete(revocation.session_id);
-      else this.#tickets.delete(revocation.ticket_id);
+    for (const kind of [this.#sessions, this.#tickets]) {
+      for (const revocation of kind.values()) {
+        if (!this.#isPast(revocation)) break;
+        this.#forget(revocation);
+      }
+    }
+    for (const { revocation } of this.#entries.values()) {
+      if (!this.#isPast(revocation)) break;
+      this.#forget(revocation);
     }
   }
+
+  #forget(revocation: Revocation): void {
+    this.#entries.delete(revocation.rid);
+    if ('sub' in revocation) drop(this.#subjects, revocation.sub, revocation);
+    else if ('session_id' in revocation) drop(this.#sessions, revocation.session_id, revocation);
+    else drop(this.#tickets, revocation.ticket_id, revocation);
+  }
+}
+
+function putLast(revocations: Map<string, Revocation>, name: string, revocation: Revocation): void {
+  revocations.delete(name);
+  revocations.set(name, revocation);
+}
+
+/** Unless it is revoked once more. */
+function drop(revocations: Map<string, Revocation>, name: string, { rid }: Revocation): void {
+  if (revocations.get(name)?.rid === rid) revocations.delete(name);
 }

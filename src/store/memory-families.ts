@@ -26,8 +26,11 @@ export function memoryFamilies(now: () => number): RefreshFamilies {
       if (generation === family.generation - 1 && now() - family.rotatedAt <= retryWindowMs) {
         return { outcome: 'retried', login };
       }
-      families.delete(name);
+      families.set(name, { ...family, generation: Number.POSITIVE_INFINITY });
       return { outcome: 'reused', login };
+    },
+    async end(family) {
+      families.delete(family);
     },
   };
 }

@@ -118,6 +118,12 @@ export function memoryStore({ now, maxTickets = 200_000, rooms }: MemoryStoreOpt
       return bury(id, entry, { outcome: 'revoked' });
     },
 
+    async fateOf(id) {
+      const entry = find(id);
+      if (!entry) return { outcome: 'unknown' };
+      return 'answer' in entry ? entry.answer : { outcome: 'unused' };
+    },
+
     async count(key, windowMs) {
       return count(key, windowMs);
     },

@@ -27,7 +27,7 @@ export interface OpenStoreOptions {
   commandTimeout: number;
   /** The name of this process, unlike that of any other. */
   node: string;
-  /** The longest a session can last, in seconds. */
+  /** The longest that a session can last without being renewed, in seconds. */
   sessionTtl: number;
   /** Milliseconds that a revocation can matter. */
   retention: number;
@@ -48,14 +48,19 @@ export interface Opened {
   close(): Promise<void>;
 }
 
+/** Milliseconds that the clocks of nodes may differ, with room to spare. */
+const clocksApartMs = 300_000;
+
 /** The one place that names drivers. Does not wait for the store: until it is there, its calls are refused. */
 export function openStore(options: OpenStoreOptions): Opened {
   const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log, onCommand } = options;
+  // A ticket, too, ends no later than the session that it opens, and a renewed session has been held against the feed then.
+  const remembering = { now, retention, sessionRetention: sessionTtl * 1000 + clocksApartMs };
   if (url === undefined) {
     log.warn('REDIS_URL is unset: tickets live in this process only and are lost when it ends');
     return closing({
       store: memoryStore({ now }),
-      feed: memoryFeed({ now, retention }),
+      feed: memoryFeed(remembering),
       registry: memoryRegistry(),
       families: memoryFamilies(now),
       openBackplane: memoryBackplane,
@@ -77,7 +82,7 @@ export function openStore(options: OpenStoreOptions): Opened {
   });
   // Reading the feed waits, and so does publishing: each has a connection that nothing else waits behind.
   const patient = () => connect({ ...place, commandTimeout: commandTimeout + 2 * feedBlockMs });
-  const feed = redisFeed({ follower: patient(), publisher: patient(), prefix, now, retention, log });
+  const feed = redisFeed({ ...remembering, follower: patient(), publisher: patient(), prefix, log });
   const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
   return closing({
     store,

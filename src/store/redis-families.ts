@@ -27,5 +27,8 @@ export function redisFamilies({ connection, prefix }: RedisFamiliesOptions): Ref
       if (login === undefined) throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
       return { outcome, login: JSON.parse(login) as Login } as Rotation;
     },
+    async end(family) {
+      await connection.command('DEL', keyOf(family));
+    },
   };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { BrokerError } from '../errors.ts';
-import type { Feed } from '../revocations/feed.ts';
+import type { Feed, FeedEntry } from '../revocations/feed.ts';
 import { Retained, type RetainedOptions } from '../revocations/retained.ts';
 import type { Revocation } from '../revocations/revocation.ts';
 import type { RedisConnection } from './connection.ts';
@@ -22,6 +22,10 @@ export const feedBlockMs = 500;
 const staleAfterMs = 3000;
 /** Milliseconds that a replica has to take over a revocation. */
 const replicaWaitMs = 1000;
+/** Milliseconds that the stream has to bring a revocation to the node that published it. */
+const bringMs = 2000;
+/** Revocations put back by one script, so that none keeps Redis from others for long. */
+const putBackAtOnce = 500;
 
 /**
  * The feed that all nodes share: a Redis Stream. A cursor is the tenure and the id; ids of another tenure mean nothing, so
@@ -48,21 +52,41 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     }
   };
 
-  /** Reads the stream of a primary that we have not followed before, from its beginning. */
+  /** Resolves once the stream has brought a revocation, or it is too late for that. */
+  const brought = (rid: string) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const unfollow = retained.follow(({ revocation }) => revocation.rid === rid && resolve());
+    const late = setTimeout(resolve, bringMs);
+    return promise.finally(() => {
+      unfollow();
+      clearTimeout(late);
+    });
+  };
+
+  /** Reads the stream of a primary that we have not followed before, from its beginning, and puts back what it lacks. */
   const join = async (current: string) => {
     position = '0-0';
     const present = new Set<string>();
-    for (;;) {
-      const entries = await follower.readStream(stream, position, 0);
-      if (entries.length === 0) break;
-      for (const [, value] of entries) present.add((JSON.parse(value) as Revocation).rid);
-      take(entries, current);
-    }
-    const lacking = retained.all().filter(({ revocation }) => !present.has(revocation.rid));
-    if (lacking.length > 0) {
-      const args = lacking.flatMap(({ revocation }) => [revocation.rid, JSON.stringify(revocation)]);
-      const [outcome] = await follower.run('restore', stream, current, ...args);
+    const readOn = async () => {
+      for (;;) {
+        const entries = await follower.readStream(stream, position, 0);
+        if (entries.length === 0) return;
+        for (const [, value] of entries) present.add((JSON.parse(value) as Revocation).rid);
+        take(entries, current);
+      }
+    };
+    const lacks = ({ revocation }: FeedEntry) => !present.has(revocation.rid);
+    await readOn();
+    const lacking = retained.all().filter(lacks);
+    for (let from = 0; from < lacking.length; from += putBackAtOnce) {
+      // Other nodes put back the same, each a part at a time: what has come meanwhile is read first.
+      if (from > 0) await readOn();
+      const part = lacking.slice(from, from + putBackAtOnce).filter(lacks);
+      const args = part.flatMap(({ revocation }) => [revocation.rid, JSON.stringify(revocation)]);
+      const [outcome] = await follower.run('restore', stream, current, position, ...args);
       if (outcome !== 'restored') return;
+    }
+    if (lacking.length > 0) {
       log.warn({ revocations: lacking.length }, 'a new primary lacked revocations: put back');
     }
     tenure = current;
@@ -108,12 +132,17 @@ export function redisFeed(options: RedisFeedOptions): Feed {
         publisher.relocate();
         throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
       }
-      const cursor = `${current}-${id}`;
-      retained.add({ cursor, revocation });
+      // Not by ourselves: what others published before it may still come, and who resumes elsewhere would never hear of that.
+      if (!retained.has(revocation.rid)) await brought(revocation.rid);
+      if (!retained.has(revocation.rid)) {
+        throw new BrokerError('store_unavailable', {
+          reason: 'store: the feed does not bring the revocation',
+        });
+      }
       if (reached < Math.min(replicas, 1)) {
         throw new BrokerError('store_unavailable', { reason: 'store: no replica has the revocation yet' });
       }
-      return cursor;
+      return `${current}-${id}`;
     },
 
     follow: (listener) => retained.follow(listener),

@@ -134,6 +134,13 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
       return (outcome === 'used' ? { outcome, sessionId: detail } : { outcome }) as TicketRevocation;
     },
 
+    async fateOf(id) {
+      const value = (await connection.command('GET', ticketKey(id))) as string | null;
+      if (value === null) return { outcome: 'unknown' };
+      if (value.startsWith('U')) return { outcome: 'used', sessionId: value.slice(1) };
+      return { outcome: value === 'R' ? 'revoked' : 'unused' };
+    },
+
     async count(key, windowMs) {
       return count(connection.sharded ? key : '', { key, windowMs });
     },

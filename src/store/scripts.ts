@@ -140,14 +140,16 @@ return {'alive', tenure, info:match('connected_slaves:(%d+)')}
 `;
 
 /**
- * KEYS: stream. ARGV: the tenure that is meant, and revocations, each as its rid and its JSON. Adds those that the stream
- * lacks: a replica that took over had not heard of them. They get new ids, since a stream takes no old ones.
+ * KEYS: stream. ARGV: the tenure that is meant, the id up to which the caller has read this stream, and revocations that it
+ * has not met there, each as its rid and its JSON. Adds those that have not come since: a replica that took over had not heard
+ * of them. They get new ids, since a stream takes no old ones. Looks at no entry twice: a stream may hold a million, and
+ * nobody else is served meanwhile.
  */
 export const restoreScript = `${tenure}
 if tenure ~= ARGV[1] then return {'moved', tenure} end
 local present = {}
-for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do present[cjson.decode(entry[2][2]).rid] = true end
-for i = 2, #ARGV, 2 do
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[2], '+')) do present[cjson.decode(entry[2][2]).rid] = true end
+for i = 3, #ARGV, 2 do
   if not present[ARGV[i]] then redis.call('XADD', KEYS[1], '*', 'r', ARGV[i + 1]) end
 end
 return {'restored', tenure}
@@ -188,7 +190,10 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {'begun'}
 `;
 
-/** KEYS: refresh family. ARGV: the generation presented, ttl in ms, retry window in ms. As `RefreshFamilies.rotate`. */
+/**
+ * KEYS: refresh family. ARGV: the generation presented, ttl in ms, retry window in ms. As `RefreshFamilies.rotate`: a family that
+ * was reused is ahead of every token that there can be.
+ */
 export const rotateFamilyScript = `
 local login = redis.call('HGET', KEYS[1], 'login')
 if not login then return {'unknown'} end
@@ -203,7 +208,7 @@ if presented >= current then
 end
 local rotated_at = tonumber(redis.call('HGET', KEYS[1], 'rotated_at'))
 if presented == current - 1 and now - rotated_at <= tonumber(ARGV[3]) then return {'retried', login} end
-redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'generation', '10000000000')
 return {'reused', login}
 `;
 

@@ -120,7 +120,7 @@ async function shareOnce(connection: RedisConnection, name: string): Promise<voi
   await connection.run('pulse', pulse, 1);
   const [answer] = await connection.runAndWait(0, 1, 'publish', stream, 1000, '{"rid":"self-test"}');
   await connection.readStream(stream, '0-0', 0);
-  await connection.run('restore', stream, String(answer[1]));
+  await connection.run('restore', stream, String(answer[1]), '0-0');
   await connection.command('DEL', stream);
 }
 

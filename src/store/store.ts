@@ -10,6 +10,9 @@ export type PutResult = 'stored' | 'retry';
 /** What is known of a ticket that can never open anything again; `sessionId` is what it opened. */
 export type Spent = { outcome: 'used'; sessionId: string } | { outcome: 'revoked' };
 
+/** What has become of a ticket. `unknown`: it never was, or its end and that of its traces have come. */
+export type Fate = Spent | { outcome: 'unused' | 'unknown' };
+
 export type Redemption =
   /**
    * Spent by this very call. By the store's own clock: `at`, Unix milliseconds, and `ageMs`, milliseconds since the mint.
@@ -78,6 +81,8 @@ export interface Store {
   redeem(ticketId: string, claim: Claim, allowance?: Allowance): Promise<Redemption>;
   /** Makes an unspent ticket unusable. Idempotent. */
   revoke(ticketId: string, by: Revoker): Promise<TicketRevocation>;
+  /** Reads what has become of a ticket, and changes nothing. */
+  fateOf(ticketId: string): Promise<Fate>;
   /** Adds one to a counter; the first one opens its window of `windowMs`. */
   count(key: string, windowMs: number): Promise<Count>;
   /** Reads a counter without adding to it. */

@@ -1,5 +1,7 @@
-/** A room's name: 1 to 128 characters, none of them a control character. */
-export const roomPattern = '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$';
+import { textPattern } from './text.ts';
+
+/** A room's name: 1 to 128 characters. */
+export const roomPattern = textPattern(128);
 
 /** How many rooms a mint may name, and how many it is given where it names none. */
 export const mostRooms = 100;

@@ -62,7 +62,9 @@ export function tokenSessions(options: TokenSessionsOptions): TokenSession {
       const session_ttl = Math.min(sessionTtl, exp - now() / 1000);
       const asked = room === undefined ? undefined : [room];
       const named: TicketRecord = { sub, username, auth_time, session_ttl, ...(asked && { rooms: asked }) };
-      const allowed = await allowedRooms(store, user, asked);
+      const all = await allowedRooms(store, user, undefined);
+      // As with a ticket, one room is asked for among all; only more of them than a ticket takes are not carried along.
+      const allowed = all === 'too_many' && asked ? await allowedRooms(store, user, asked) : all;
       const { rooms: _checked, ...record } = narrowed(named, allowed);
       const deadline = now() + session_ttl * 1000;
       return {

@@ -312,6 +312,9 @@ function bareGetdel(url: string): Store {
     },
     revoke: async (id) =>
       (await guarded(redis.del(key(id)))) ? { outcome: 'revoked' } : { outcome: 'unknown' },
+    fateOf: async (id) => ({
+      outcome: (await guarded(redis.get(key(id)))) ? 'unused' : 'unknown',
+    }),
     count: () => Promise.reject(unavailable()),
     counted: () => Promise.reject(unavailable()),
     roomsOf: async () => 'any',

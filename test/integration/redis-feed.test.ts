@@ -75,6 +75,64 @@ describe('Redis feed', () => {
     await Promise.all([primary.dispose(), replica.dispose()]);
   });
 
+  test('of several nodes that put back the same at once, each revocation is put back once', async () => {
+    const [before, after] = [await startRedisServer(), await startRedisServer()];
+    const proxy = await startTcpProxy(before.port);
+    const feeds = Array.from({ length: 3 }, () => feedAt(`redis://127.0.0.1:${proxy.port}`, 'wst:'));
+    await Promise.all(feeds.map(ready));
+    const revocations = Array.from({ length: 1700 }, () => aRevocation());
+    await Promise.all(revocations.map((revocation, index) => feeds[index % 3]?.publish(revocation)));
+    const rids = revocations.map(({ rid }) => rid).sort();
+    for (const feed of feeds)
+      await expect.poll(() => feed.since(undefined).length, { timeout: 10_000 }).toBe(rids.length);
+
+    const told = feeds.map((feed) => {
+      const seen: string[] = [];
+      feed.follow(({ revocation }) => seen.push(revocation.rid));
+      return seen;
+    });
+    // Some of them are there already, and one is new.
+    const there = [...revocations.slice(300, 400), aRevocation()];
+    for (const revocation of there)
+      await command(after, 'XADD', 'wst:revocations', '*', 'r', JSON.stringify(revocation));
+    await proxy.move(after.port);
+    await expect.poll(() => feeds.some((feed) => feed.current), { timeout: 10_000 }).toBe(false);
+    await Promise.all(feeds.map(ready));
+    const stream = (await command(after, 'XRANGE', 'wst:revocations', '-', '+')) as [
+      string,
+      [string, string],
+    ][];
+    const kept = stream.map(([, [, value]]) => String(JSON.parse(value).rid));
+    const added = there.at(-1)?.rid ?? '';
+    expect(kept.sort()).toEqual([...rids, added].sort());
+    expect(told).toEqual([[added], [added], [added]]);
+    await Promise.all([...feeds, proxy].map((open) => open.close()));
+    await Promise.all([before.dispose(), after.dispose()]);
+  });
+
+  test('does not keep a large stream from others while it puts back what that lacks', async () => {
+    const [before, after] = [await startRedisServer(), await startRedisServer()];
+    const proxy = await startTcpProxy(before.port);
+    const feed = feedAt(`redis://127.0.0.1:${proxy.port}`, 'wst:');
+    await ready(feed);
+    const lacked = aRevocation();
+    await feed.publish(lacked);
+    const filling = `for i = 1, 10000 do redis.call('XADD', KEYS[1], '*', 'r', (ARGV[1]:gsub('RID', ARGV[2] .. '-' .. i))) end`;
+    const others = JSON.stringify({ ...aRevocation(), rid: 'RID' });
+    for (let part = 0; part < 15; part++) {
+      await command(after, 'EVAL', filling, '1', 'wst:revocations', others, `other-${part}`);
+    }
+    await command(after, 'CONFIG', 'SET', 'slowlog-log-slower-than', '200000');
+    await command(after, 'SLOWLOG', 'RESET');
+    await proxy.move(after.port);
+    await expect.poll(() => feed.since(undefined).length, { timeout: 20_000 }).toBe(150_001);
+    await ready(feed);
+    expect(await command(after, 'XLEN', 'wst:revocations')).toBe(150_001);
+    expect(await command(after, 'SLOWLOG', 'GET')).toEqual([]);
+    await Promise.all([feed.close(), proxy.close()]);
+    await Promise.all([before.dispose(), after.dispose()]);
+  }, 60_000);
+
   test('acknowledges only what a connected replica has, too', async () => {
     const [primary, replica] = [await startNode(), await startNode()];
     await replicate(replica, primary);

@@ -21,13 +21,32 @@ export function refreshContract(driver: string, open: () => Promise<RefreshFamil
       }
     });
 
-    test('the generation before is a retry for a moment; one before that ends the family', async () => {
+    test('the generation before is a retry for a moment; one before that is a reuse', async () => {
       const { families, family } = await begun();
       await families.rotate(family, 1, 60_000);
       expect(await families.rotate(family, 1, 60_000)).toEqual({ outcome: 'retried', login });
       await families.rotate(family, 2, 60_000);
       expect(await families.rotate(family, 1, 60_000)).toEqual({ outcome: 'reused', login });
-      expect(await families.rotate(family, 3, 60_000)).toEqual({ outcome: 'unknown' });
+    });
+
+    test('of a family that was reused, every token says so, until it is ended', async () => {
+      const { families, family } = await begun();
+      for (const generation of [1, 2, 3]) await families.rotate(family, generation, 60_000);
+      for (const generation of [1, 4, 3, 5, 999_999_999]) {
+        expect(await families.rotate(family, generation, 60_000)).toEqual({ outcome: 'reused', login });
+      }
+      await families.end(family);
+      for (const generation of [1, 4]) {
+        expect(await families.rotate(family, generation, 60_000)).toEqual({ outcome: 'unknown' });
+      }
+    });
+
+    test('a family that was reused ends with its time, which no token prolongs', async () => {
+      const { families, family } = await begun();
+      await families.rotate(family, 1, 60_000);
+      await families.rotate(family, 2, 200);
+      expect(await families.rotate(family, 1, 60_000)).toEqual({ outcome: 'reused', login });
+      await expect.poll(async () => (await families.rotate(family, 3, 60_000)).outcome).toBe('unknown');
     });
 
     test('a family that lost a rotation in a failover goes on from the token that is ahead', async () => {

@@ -292,6 +292,33 @@ export function storeContract(
       });
     });
 
+    describe('fateOf', () => {
+      test('tells whether a ticket is unused, and leaves it so', async () => {
+        const id = await put(aRecord({ sub: 'U', aud: 'R' }));
+        for (const asked of [store, another]) expect(await asked.fateOf(id)).toEqual({ outcome: 'unused' });
+        expect(await store.redeem(id, aClaim({ aud: 'R' }))).toMatchObject({ outcome: 'redeemed' });
+      });
+
+      test('names the session that a used ticket opened', async () => {
+        const id = await put();
+        const { sessionId } = aClaim();
+        await store.redeem(id, { sessionId });
+        expect(await another.fateOf(id)).toEqual({ outcome: 'used', sessionId });
+      });
+
+      test('tells that a ticket was taken back', async () => {
+        const id = await put();
+        await store.revoke(id, 'holder');
+        expect(await another.fateOf(id)).toEqual({ outcome: 'revoked' });
+      });
+
+      test('knows nothing of a ticket that never was, or whose time is over', async () => {
+        expect(await store.fateOf(aTicketId())).toEqual({ outcome: 'unknown' });
+        const id = await put(aRecord(), 60);
+        await expect.poll(() => store.fateOf(id)).toEqual({ outcome: 'unknown' });
+      });
+    });
+
     describe('count', () => {
       test('counts for all, from one, within a window that does not move', async () => {
         const key = `test:${aTicketId()}`;

@@ -1,8 +1,9 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Login } from '../../../src/credentials/refresh-families.ts';
 import { refreshTokens } from '../../../src/credentials/refresh-tokens.ts';
 import { secretsIn } from '../../../src/credentials/signing-keys.ts';
+import { BrokerError } from '../../../src/errors.ts';
 import { memoryFamilies } from '../../../src/store/memory-families.ts';
 import { refreshContract } from '../../support/refresh-contract.ts';
 
@@ -13,6 +14,7 @@ describe('refresh tokens', () => {
   function setUp(secrets = ['a'.repeat(32)]) {
     let now = 1_000_000;
     const reused: Login[] = [];
+    const revoke = vi.fn(async (login: Login) => void reused.push(login));
     const families = memoryFamilies(() => now);
     const make = (using: string[]) =>
       refreshTokens({
@@ -20,12 +22,13 @@ describe('refresh tokens', () => {
         randomBytes,
         secrets: using,
         ttl: 3600,
-        onReuse: async (family) => void reused.push(family),
+        onReuse: revoke,
       });
     return {
       tokens: make(secrets),
       make,
       reused,
+      revoke,
       pass: (seconds: number) => {
         now += seconds * 1000;
       },
@@ -60,6 +63,31 @@ describe('refresh tokens', () => {
       reason: 'refresh_token_reused',
     });
     await expect(tokens.rotate(successor)).rejects.toMatchObject({ code: 'invalid_grant' });
+    expect(reused).toEqual([login]);
+  });
+
+  test('that came back ask again for the end of their login, where it could not be had', async () => {
+    const { tokens, reused, revoke, pass } = setUp();
+    const first = await tokens.issue(login);
+    const { successor } = await tokens.rotate(first);
+    pass(11);
+    const away = new BrokerError('store_unavailable');
+    revoke.mockRejectedValueOnce(away).mockRejectedValueOnce(away);
+    for (const token of [first, successor]) await expect(tokens.rotate(token)).rejects.toBe(away);
+    expect(reused).toEqual([]);
+    await expect(tokens.rotate(first)).rejects.toMatchObject({ reason: 'refresh_token_reused' });
+    expect(reused).toEqual([login]);
+  });
+
+  test('that came back end their login once, however many come', async () => {
+    const { tokens, reused, pass } = setUp();
+    const first = await tokens.issue(login);
+    await tokens.rotate(first);
+    pass(11);
+    for (let round = 0; round < 2; round++) {
+      const answers = await Promise.allSettled(Array.from({ length: 100 }, () => tokens.rotate(first)));
+      expect(answers.filter(({ status }) => status === 'fulfilled')).toEqual([]);
+    }
     expect(reused).toEqual([login]);
   });
 

@@ -85,11 +85,13 @@ describe('/tickets', () => {
       ['an empty room', { rooms: [''] }],
       ['a room with a tab', { rooms: ['a\tb'] }],
       ['a room with a NUL', { rooms: ['a\0b'] }],
+      ['a room with half of a pair', { rooms: ['a\ud800b'] }],
       ['a room twice', { rooms: ['a', 'a'] }],
       ['101 rooms', { rooms: Array.from({ length: 101 }, (_, index) => `r${index}`) }],
       ['a context of 3 KiB', { context: 'x'.repeat(3 * 1024) }],
       ['a context of 3 KiB in few characters', { context: '€'.repeat(1024) }],
       ['an audience with a line break', { aud: 'a\nb' }],
+      ['an audience with half of a pair', { aud: '\udfff' }],
       ['an origin that is none', { bind: { origin: 'example' } }],
       ['an origin with a line break', { bind: { origin: 'https://a\n.example' } }],
       ['an address that is none', { bind: { ip: 'localhost' } }],
@@ -108,6 +110,31 @@ describe('/tickets', () => {
         error_description: expect.stringMatching(/\w+ \w+/),
       });
     });
+
+    const nested = (depth: number) => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
+    test.each([
+      ['33 lists', nested(33)],
+      ['8000 lists', nested(8000)],
+      ['objects', `${'{"a":'.repeat(2500)}1${'}'.repeat(2500)}`],
+      ['objects in lists', `{"a":[],"b":${nested(32)},"c":1}`],
+    ])('refuses a context of %s in each other', async (_what, context) => {
+      const headers = { ...bearer, 'content-type': 'application/json' };
+      const payload = `{"context":${context}}`;
+      const answer = await broker.app.inject({ method: 'POST', url: '/tickets', headers, payload });
+      const error_description = 'context is nested more than 32 deep';
+      expect([answer.statusCode, answer.json()]).toEqual([
+        400,
+        { error: 'invalid_request', error_description },
+      ]);
+    });
+
+    test.each([nested(32), `[${`${nested(31)},`.repeat(20)}null]`, `{"a":${nested(31)}}`])(
+      'carries a context as deep as may be',
+      async (context) => {
+        const { ticket } = (await mint({ context: JSON.parse(context) })).json();
+        expect(await redeemed(ticket)).toMatchObject({ context: JSON.parse(context) });
+      },
+    );
 
     test.each([
       ['broken JSON', '{"rooms":', 'application/json', 400],
@@ -137,6 +164,25 @@ describe('/tickets', () => {
       const { ticket } = (await mint({ sub: 'bob', username: 'Bob' }, service('minter'))).json();
       expect(await redeemed(ticket)).toMatchObject({ sub: 'bob', username: 'Bob', minted_by: 'minter' });
       expect((await mint({}, service('minter'))).json().error_description).toContain('sub is required');
+    });
+
+    test('names nobody by half of a surrogate pair, who would be somebody else in the store', async () => {
+      for (const sub of ['\ud800', 'bob \udfff', '\udc00\ud800']) {
+        const answers = [
+          await mint({ sub }, service('minter')),
+          await mint({ sub: 'bob', username: sub }, service('minter')),
+          await broker.app.inject({
+            method: 'POST',
+            url: '/revocations',
+            headers: service('revoker'),
+            payload: { sub },
+          }),
+        ];
+        expect(answers.map(({ statusCode }) => statusCode)).toEqual([400, 400, 400]);
+        expect(answers[0]?.json().error_description).toMatch(/^sub /);
+      }
+      const { ticket } = (await mint({ sub: '🎟'.repeat(255), rooms: ['🎟'] }, service('minter'))).json();
+      expect(await redeemed(ticket)).toMatchObject({ sub: '🎟'.repeat(255), rooms: ['🎟'] });
     });
 
     test('needs the scope', async () => {

@@ -119,6 +119,13 @@ describe('/verify', () => {
     expect(await app.store.revoke(ticket_id, 'holder')).toEqual({ outcome: 'revoked' });
   });
 
+  test('takes a room with no name for none, as the gate does', async () => {
+    const { ticket } = await app.ticket({ rooms: ['lobby'] });
+    expect((await verify(at(ticket, '&room='))).statusCode).toBe(200);
+    const { ticket: another } = await app.ticket();
+    expect((await verify(at(another, '&room=&room='))).statusCode).toBe(403);
+  });
+
   test('names the service in ?aud=, but not in what a client appends behind /verify/', async () => {
     const [a, b] = [await app.ticket({ aud: 'chat' }), await app.ticket({ aud: 'chat' })];
     expect((await verify(at(a.ticket), '/verify?aud=chat')).statusCode).toBe(200);

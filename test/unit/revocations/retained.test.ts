@@ -7,9 +7,9 @@ import { feedContract } from '../../support/feed-contract.ts';
 feedContract('memory', async () => memoryFeed({ now: Date.now, retention: 60_000 }), false);
 
 describe('Retained', () => {
-  const setUp = () => {
+  const setUp = (retentions: { retention: number; sessionRetention?: number } = { retention: 60_000 }) => {
     let now = 1_000_000;
-    const retained = new Retained({ now: () => now, retention: 60_000 });
+    const retained = new Retained({ now: () => now, ...retentions });
     let next = 0;
     return {
       retained,
@@ -55,5 +55,64 @@ describe('Retained', () => {
     add({ sub: 'alice', issued_before: 500 });
     expect(retained.all()).toHaveLength(1);
     expect(retained.find({ sub: 'u1', auth_time: 1 })).toBeUndefined();
+  });
+
+  describe('what is of one session or one ticket', () => {
+    const brief = { retention: 60_000, sessionRetention: 10_000 };
+    const rids = (retained: Retained) => retained.all().map(({ revocation }) => revocation.rid);
+
+    test('is forgotten when no such session can last any more, among others that stay', () => {
+      const { retained, add, pass } = setUp(brief);
+      add({ sub: 'alice', issued_before: 500 });
+      add({ session_id: 's' });
+      add({ ticket_id: 't' });
+      add({ sub: 'bob', issued_before: 500 });
+      pass(9999);
+      expect(rids(retained)).toEqual(['r1', 'r2', 'r3', 'r4']);
+      expect(retained.find(alice(999))).toMatchObject({ rid: 'r2' });
+      pass(1);
+      expect(rids(retained)).toEqual(['r1', 'r4']);
+      expect(retained.find(alice(999))).toBeUndefined();
+      expect(retained.find(alice(500))).toMatchObject({ rid: 'r1' });
+    });
+
+    test('is not taken up again when the feed is read from its beginning, and nobody is told', () => {
+      const { retained, add, pass } = setUp(brief);
+      add({ session_id: 's' });
+      const [entry] = retained.all();
+      pass(10_000);
+      expect(retained.all()).toEqual([]);
+      let told = 0;
+      retained.follow(() => told++);
+      retained.add(entry ?? expect.fail());
+      expect([rids(retained), told]).toEqual([[], 0]);
+    });
+
+    test('stays until the later end where it is revoked twice', () => {
+      const { retained, add, pass } = setUp(brief);
+      add({ session_id: 's' });
+      add({ session_id: 'other' });
+      pass(5000);
+      add({ session_id: 's' });
+      pass(5000);
+      add({ sub: 'bob', issued_before: 500 });
+      expect(retained.find(alice(999))).toMatchObject({ rid: 'r3' });
+      expect(retained.find({ ...alice(999), session_id: 'other' })).toBeUndefined();
+      pass(5000);
+      add({ sub: 'bob', issued_before: 501 });
+      expect(retained.find(alice(999))).toBeUndefined();
+    });
+
+    test('being the latest, is resumed at even when it is forgotten', () => {
+      const { retained, add, pass } = setUp(brief);
+      add({ sub: 'alice', issued_before: 500 });
+      add({ session_id: 's' });
+      pass(10_000);
+      expect(retained.since('c2')).toEqual([]);
+      expect(retained.since('c1')).toEqual([]);
+      add({ sub: 'bob', issued_before: 500 });
+      expect(retained.since('c1').map(({ cursor }) => cursor)).toEqual(['c3']);
+      expect(retained.since('another').map(({ cursor }) => cursor)).toEqual(['c1', 'c3']);
+    });
   });
 });
