@@ -82,6 +82,21 @@ export function feedContract(driver: string, open: () => Promise<Feed>, shared: 
         await expect.poll(() => ridsOf(seen)).toContain(revocation.rid);
         expect(ridsOf((await join()).since(undefined))).toContain(revocation.rid);
       });
+
+      test('has one order on all nodes, so that it can be resumed on another', async () => {
+        const [here, there] = [await join(), await join()];
+        const seenBy = [here, there].map((feed) => {
+          const seen: FeedEntry[] = [];
+          feed.follow((entry) => seen.push(entry));
+          return seen;
+        });
+        const published = Array.from({ length: 200 }, (_, n) =>
+          (n % 2 ? here : there).publish(aRevocation()),
+        );
+        await Promise.all(published);
+        await expect.poll(() => seenBy.map((seen) => seen.length)).toEqual([200, 200]);
+        expect(seenBy[1]).toEqual(seenBy[0]);
+      });
     }
   });
 }
