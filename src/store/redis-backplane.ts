@@ -11,6 +11,7 @@ import { BrokerError } from '../errors.ts';
 import type { RedisConnection } from './connection.ts';
 import { reasonOf } from './driver-errors.ts';
 import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
+import { slices } from './slices.ts';
 
 export interface RedisBackplaneOptions extends BackplaneLimits {
   connection: RedisConnection;
@@ -41,6 +42,8 @@ interface Heard {
 const historyMs = 86_400_000;
 /** Milliseconds between two tries to read what was missed. */
 const retryMs = 500;
+/** Histories that are read at once after a break: the tickets' commands stand in the same line. */
+const readAtOnce = 100;
 /** Histories that are kept at once, over all nodes. */
 const mostHistories = 500;
 
@@ -93,15 +96,19 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     room.primed = true;
   };
 
-  /** The same, as soon as Redis answers. */
-  const catchUpSoon = async (name: string, room: Heard) => {
-    while (heard.get(name) === room) {
-      const done = await catchUp(name, room).then(
-        () => true,
-        () => false,
-      );
-      if (done) return;
-      await sleep(retryMs, undefined, { ref: false });
+  /** The same for each, as soon as Redis answers, some at a time. @param wanted whether it still is */
+  const catchUpSoon = async (rooms: Iterable<[string, Heard]>, wanted = () => true) => {
+    for (let left = [...rooms]; left.length > 0; ) {
+      const behind: typeof left = [];
+      for (const some of slices(left, readAtOnce)) {
+        if (!wanted()) return;
+        const here = some.filter(([name, room]) => heard.get(name) === room);
+        await Promise.all(
+          here.map(([name, room]) => catchUp(name, room).catch(() => behind.push([name, room]))),
+        );
+      }
+      left = behind;
+      if (left.length > 0) await sleep(retryMs, undefined, { ref: false });
     }
   };
 
@@ -110,7 +117,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     if (heard.get(name) !== room) return;
     await subscriber.subscribe(channelOf(name));
     // What came in between.
-    void catchUpSoon(name, room);
+    void catchUpSoon([[name, room]]);
   };
 
   /** Who speaks or asks what has been said wants to hear what comes next. */
@@ -140,6 +147,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   };
 
   let fault: string | undefined;
+  let resumptions = 0;
   const pulse = `${prefix}chat-pulse:${node}`;
   const subscriber = redisSubscriber({
     ...place,
@@ -161,7 +169,8 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     onResumed() {
       if (fault) log.info('the chat is heard again');
       fault = undefined;
-      for (const [name, room] of heard) void catchUpSoon(name, room);
+      const resumption = ++resumptions;
+      void catchUpSoon(heard, () => resumption === resumptions);
     },
   });
 
