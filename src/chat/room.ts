@@ -10,7 +10,7 @@ export interface Member {
   readonly own: string;
   readonly rooms: Set<Room>;
   /** What is said in rooms whose history is still on its way: afterwards it would come first. */
-  readonly held: Map<Room, Said[]>;
+  readonly postponed: Map<Room, Said[]>;
   readonly joins: Allowance;
 }
 
@@ -85,8 +85,8 @@ export class Room {
   #deliver(said: Said): void {
     const { type } = JSON.parse(said.text) as { type: string };
     for (const member of type === 'presence' ? this.#joined() : this.members) {
-      const held = member.held.get(this);
-      if (held) held.push(said);
+      const postponed = member.postponed.get(this);
+      if (postponed) postponed.push(said);
       else member.connection.send(said.text);
     }
   }
