@@ -52,7 +52,7 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY, 0, -1000])('an end in %s ms is 
 });
 
 test.each([1000, 2000, 10_000, 60_000, 1e12, 1e300])(
-  'told again and again that the end is in %s ms, it asks at most once in ten seconds',
+  'asks at most once in ten seconds, told again and again that the end is in %s ms',
   async (leftMs) => {
     const { begin, stop, asked } = refresher();
     for (let n = 0; n < 1200; n++) {
