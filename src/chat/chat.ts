@@ -62,8 +62,8 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
       );
     }
     const room = enter(member, name);
-    const held: Said[] = [];
-    member.held.set(room, held);
+    const postponed: Said[] = [];
+    member.postponed.set(room, postponed);
     let known = new Set<string>();
     let isNew = false;
     try {
@@ -78,8 +78,8 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
         history: history.map(({ text }) => JSON.parse(text)),
       });
     } finally {
-      member.held.delete(room);
-      for (const { id, text } of held) if (!known.has(id)) member.connection.send(text);
+      member.postponed.delete(room);
+      for (const { id, text } of postponed) if (!known.has(id)) member.connection.send(text);
     }
     if (isNew) await room.tellPresence(member.who, 'joined');
   };
@@ -129,7 +129,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
         (record.rooms?.includes(lobby) === false ? record.rooms[0] : undefined) ??
         lobby,
       rooms: new Set(),
-      held: new Map(),
+      postponed: new Map(),
       joins: allowance(joinsPerSecond, now),
     };
     if (mayEnter(member, member.own)) enter(member, member.own);

@@ -10,8 +10,15 @@ export interface Member {
   readonly own: string;
   readonly rooms: Set<Room>;
   /** What is said in rooms whose history is still on its way: afterwards it would come first. */
-  readonly held: Map<Room, Said[]>;
+  readonly postponed: Map<Room, Said[]>;
   readonly joins: Allowance;
+}
+
+/** A subject in a room, as far as this process is concerned. */
+interface Presence {
+  readonly members: Set<Member>;
+  /** Rejects where the store does not know of it. */
+  readonly arrived: Promise<boolean>;
 }
 
 export interface RoomDeps {
@@ -25,7 +32,7 @@ export class Room {
   /** All that hear what is said. */
   readonly members = new Set<Member>();
   /** Those who have joined, by their subject: they see who comes and goes, and are seen. */
-  readonly #present = new Map<string, Set<Member>>();
+  readonly #present = new Map<string, Presence>();
   readonly #backplane: Backplane;
   readonly #randomUUID: () => string;
   readonly #stop: () => void;
@@ -44,15 +51,19 @@ export class Room {
 
   /** Makes a member be seen. @returns whether nobody saw its subject before, on any node */
   async appear(member: Member): Promise<boolean> {
-    const { who } = member;
-    const others = this.#present.get(who.sub);
-    if (others) others.add(member);
-    else this.#present.set(who.sub, new Set([member]));
-    if (others) return false;
-    return this.#backplane.arrive(this.name, who).catch((error: unknown) => {
-      // Another try is to be told to the others.
-      this.#present.get(who.sub)?.delete(member);
-      if (this.#present.get(who.sub)?.size === 0) this.#present.delete(who.sub);
+    const { sub } = member.who;
+    const known = this.#present.get(sub);
+    if (known) {
+      known.members.add(member);
+      await known.arrived;
+      return false;
+    }
+    const arrived = this.#backplane.arrive(this.name, member.who);
+    const presence = { members: new Set([member]), arrived };
+    this.#present.set(sub, presence);
+    return arrived.catch((error: unknown) => {
+      // Nobody has seen any of them: whoever tries next arrives anew.
+      if (this.#present.get(sub) === presence) this.#present.delete(sub);
       throw error;
     });
   }
@@ -60,7 +71,7 @@ export class Room {
   /** The opposite; the others are told when it was the subject's last socket on any node. */
   async disappear(member: Member): Promise<void> {
     const { who } = member;
-    const own = this.#present.get(who.sub);
+    const own = this.#present.get(who.sub)?.members;
     if (!own?.delete(member) || own.size > 0) return;
     this.#present.delete(who.sub);
     if (await this.#backplane.depart(this.name, who)) await this.tellPresence(who, 'left');
@@ -74,13 +85,13 @@ export class Room {
   #deliver(said: Said): void {
     const { type } = JSON.parse(said.text) as { type: string };
     for (const member of type === 'presence' ? this.#joined() : this.members) {
-      const held = member.held.get(this);
-      if (held) held.push(said);
+      const postponed = member.postponed.get(this);
+      if (postponed) postponed.push(said);
       else member.connection.send(said.text);
     }
   }
 
   *#joined(): Iterable<Member> {
-    for (const members of this.#present.values()) yield* members;
+    for (const { members } of this.#present.values()) yield* members;
   }
 }

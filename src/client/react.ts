@@ -23,7 +23,8 @@ export interface TicketWebSocket<Message> {
 
 /**
  * A socket for as long as the component is mounted. Callbacks and a token may be other ones at each render: those of the
- * latest are used. Another address, or tickets for something else, make another socket; a new token opens a closed one.
+ * latest are used. Another address, tickets for something else, or another way to get them (`token`, `getTicket` or neither)
+ * make another socket; a new token opens a closed one. The other options are those with which the socket was made.
  *
  * @param url nothing: not yet
  */
@@ -39,21 +40,22 @@ export function useTicketWebSocket<Message = unknown>(
     latest.current = options;
   });
 
-  const { token, ticketUrl, wishes, transport, protocol } = options;
-  const byCookie = token === undefined;
-  const identity = JSON.stringify({ url, ticketUrl, wishes, transport, protocol, byCookie });
+  const { token, getTicket, ticketUrl, wishes, transport, protocol } = options;
+  const by = { token: token !== undefined, getTicket: getTicket !== undefined };
+  const identity = JSON.stringify({ url, ticketUrl, wishes, transport, protocol, by });
   useEffect(() => {
-    const { byCookie, ...fixed } = JSON.parse(identity);
+    const { by, ...fixed } = JSON.parse(identity);
     if (!fixed.url) return;
     const current = () => latest.current;
     // In StrictMode it is closed again before it has asked for anything: its first attempt is not made in this turn.
     const opened = createTicketSocket({
       ...current(),
       ...fixed,
-      ...(!byCookie && { token: (occasion: Occasion) => told(current().token, occasion) }),
-      ...(current().getTicket && {
+      ...(by.token && { token: (occasion: Occasion) => told(current().token, occasion) }),
+      ...(by.getTicket && {
         getTicket: (occasion: Occasion, signal: AbortSignal) => current().getTicket?.(occasion, signal),
       }),
+      log: (line) => current().log?.(line),
     });
     socket.current = opened;
     setMessages([]);

@@ -9,10 +9,8 @@ export interface SessionRefreshOptions {
 }
 
 export interface SessionRefresh {
-  /** The session ends in `leftMs`: get a ticket and move its end on. */
+  /** The session ends in `leftMs`: get a ticket and move its end on. Of no effect unless that is a time to come. */
   begin(leftMs: number): void;
-  /** Takes the answer to a refresh that was refused. @returns whether it was one */
-  refused(code: unknown): boolean;
   /** It has been refreshed, or is over. */
   stop(): void;
 }
@@ -21,23 +19,28 @@ export interface SessionRefresh {
 const widest = 30_000;
 /** Milliseconds before the end in which nothing can be moved any more. */
 const tooLate = 500;
-const refusals = ['invalid_ticket', 'binding_mismatch', 'rate_limited', 'store_unavailable'];
+/** Milliseconds between two tickets, whatever is said on the socket. */
+const apart = 10_000;
+/** A timer that is set for more milliseconds fires at once. */
+const longest = 2 ** 31 - 1;
 
 export function sessionRefresh({ nextTicket, send }: SessionRefreshOptions): SessionRefresh {
   const pause = createPause();
   let life = new AbortController();
-  let unanswered = false;
+  /** By `performance.now()`, which nobody sets back. */
+  let notBefore = 0;
 
   const refresh = async (end: number, signal: AbortSignal) => {
     let wait = Math.random() * Math.min(widest, (end - Date.now()) / 2);
     for (;;) {
-      await pause.wait(wait, 0, signal);
+      await pause.wait(Math.min(longest, Math.max(wait, notBefore - performance.now())), 0, signal);
       const left = end - Date.now();
       if (left < tooLate) return;
-      wait = Math.max(1000, left / 4);
+      notBefore = performance.now() + apart;
+      wait = left / 4;
       try {
         const { ticket } = await nextTicket('expiring', signal);
-        unanswered = send(JSON.stringify({ type: 'session.refresh', ticket }));
+        send(JSON.stringify({ type: 'session.refresh', ticket }));
       } catch (error) {
         // The session lasts until its end all the same; the next connection will tell whether that is all.
         if (!(error instanceof TicketError) || error.final) return;
@@ -46,21 +49,14 @@ export function sessionRefresh({ nextTicket, send }: SessionRefreshOptions): Ses
     }
   };
 
-  const stop = () => {
-    life.abort();
-    unanswered = false;
-  };
+  const stop = () => life.abort();
 
   return {
     begin(leftMs) {
+      if (!(leftMs > 0 && leftMs < Number.POSITIVE_INFINITY)) return;
       stop();
       life = new AbortController();
       refresh(Date.now() + leftMs, life.signal).catch(() => {});
-    },
-    refused(code) {
-      const answered = unanswered && refusals.includes(code as string);
-      if (answered) unanswered = false;
-      return answered;
     },
     stop,
   };

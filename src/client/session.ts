@@ -25,7 +25,16 @@ export interface Session {
 const patience = 10_000;
 
 export function createSession(options: SessionOptions): Session {
-  const { expectWelcome = true, refresh = true, events, nextTicket, send, onBegun, onUnwelcome } = options;
+  const {
+    expectWelcome = true,
+    refresh = expectWelcome,
+    events,
+    nextTicket,
+    send,
+    onBegun,
+    onUnwelcome,
+  } = options;
+  const ofBroker = expectWelcome || refresh;
   const refresher = sessionRefresh({ nextTicket, send });
   /** Unix milliseconds. */
   let since: number | undefined;
@@ -47,18 +56,21 @@ export function createSession(options: SessionOptions): Session {
     },
     receive(data) {
       const message = parsed(data);
-      const { type, error, id, expires_in } = (message ?? {}) as Record<string, unknown>;
+      const { type, about, expires_in } = (message ?? {}) as Record<string, unknown>;
       const left = { expires_in: Number(expires_in) };
       if (type === 'welcome' && since === undefined) {
         begin(message as Welcome);
+      } else if (!ofBroker || since === undefined) {
+        // Where the server does not speak the broker's protocol, it may be another user who says `session.…`.
+        events.emit('message', message);
       } else if (type === 'session.expiring') {
+        if (!Number.isFinite(left.expires_in)) return;
         if (refresh) refresher.begin(left.expires_in * 1000);
         events.emit('expiring', left);
       } else if (type === 'session.refreshed') {
         refresher.stop();
         events.emit('refreshed', left);
-      } else if (type !== 'error' || id !== undefined || !refresher.refused(error)) {
-        // With an `id` it is about a message of the application's: a refresh has none.
+      } else if (!refresh || type !== 'error' || about !== 'session.refresh') {
         events.emit('message', message);
       }
     },

@@ -12,13 +12,20 @@ export interface TicketSocketOptions extends TicketSourceOptions {
   transport?: 'subprotocol' | 'query' | undefined;
   /** The application's own subprotocols, of which the server selects one. Default: `ticket-broker`; with `query`: none. */
   protocol?: string | readonly string[] | undefined;
-  /** Whether to move the session's end on when the server says that it comes. Default: true. */
+  /**
+   * Whether to get a ticket and send it, as `session.refresh`, when the server says `session.expiring`; at most once in 10 s.
+   * Default: as `expectWelcome`. Only for servers that let nobody else say `session.…` on the socket: one that hands on what
+   * others say, as it comes, would hand them the ticket.
+   */
   refresh?: boolean | undefined;
   /** Messages that may wait for a connection, and for their turn on it. Default: 100. */
   queueLimit?: number | undefined;
   /** Default: 2 s, at most 30 s. */
   backoff?: Partial<Backoff> | undefined;
-  /** False: the server is one that does not say `welcome`; its sockets count as connected once open. Default: true. */
+  /**
+   * False: the server is one that does not say `welcome`; its sockets count as connected once open, and unless `refresh` is
+   * true `session.…` are messages like any other. Default: true.
+   */
   expectWelcome?: boolean | undefined;
   /** Told what happens, a line at a time, without any ticket, token or message. */
   log?: ((line: string) => void) | undefined;

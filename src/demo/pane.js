@@ -14,6 +14,13 @@ import { openSocket } from './socket.js';
 
 const historyShown = 5;
 
+/**
+ * What others say need not look like what this page says.
+ *
+ * @param {Message} message
+ */
+const hasText = ({ payload }) => typeof payload?.text === 'string' && payload.text !== '';
+
 /** One socket, with what it hears. */
 export class Pane {
   /**
@@ -101,17 +108,15 @@ export class Pane {
   hear(message) {
     const { type, error } = message;
     if (type === 'joined') {
-      const said = message['history']
-        .filter((/** @type {Message} */ { payload }) => payload?.text)
-        .slice(-historyShown);
+      const said = message['history'].filter(hasText).slice(-historyShown);
       for (const earlier of said) this.showMessage(earlier, 'earlier');
       this.note(`Joined. In the room: ${message['members'].join(', ')}.`);
     } else if (type === 'presence') {
       if (message['user'] !== this.username) this.note(`${message['user']} has ${message['status']}.`);
-    } else if (error === 'unknown_type') {
+    } else if (type === 'error' && error === 'unknown_type') {
       this.note('This node runs no chat: its sockets open and close, but nobody hears what is said.');
     } else if (type === 'error') this.note(`${error}: ${message['error_description']}`);
-    else if (message['payload']?.text) {
+    else if (hasText(message)) {
       this.showMessage(message);
       this.events.onMessage(message);
     }
@@ -155,7 +160,7 @@ export class Pane {
    */
   showMessage({ user, payload, timestamp }, className = 'said') {
     const time = new Date(timestamp * 1000).toLocaleTimeString([], { timeStyle: 'short' });
-    const who = make('b', payload.from ? `${user}, ${payload.from}` : `${user}`);
+    const who = make('b', typeof payload.from === 'string' ? `${user}, ${payload.from}` : `${user}`);
     const line = make('p', who, ` ${payload.text} `, make('small', time));
     line.className = className;
     this.add(line);

@@ -17,7 +17,7 @@ let heardOfIt = Number.NEGATIVE_INFINITY;
 function createPane(name) {
   return new Pane(byId(`pane-${name.toLowerCase()}`, HTMLElement), room, {
     onMessage({ payload: { from, page, at } }) {
-      if (page !== pageId || from === name) return;
+      if (page !== pageId || from === name || typeof at !== 'number') return;
       const ms = Math.max(1, Math.round(performance.now() - at));
       arrow('ws', 'browser', `to socket ${name}, ${ms} ms after it was said`);
     },

@@ -67,10 +67,17 @@ export interface Gate {
   authenticate(request: IncomingMessage): Promise<GateSession>;
   /** Says no on a connection that is not upgraded yet, as HTTP. Whatever is no BrokerError is a 500. */
   refuse(socket: Duplex, error: unknown): void;
-  /** Closes the socket when its session is over (3000) or revoked (3003), within two seconds, whatever its peer does. */
+  /**
+   * Closes the socket when its session is over (3000) or revoked (3003), within two seconds, whatever its peer does.
+   *
+   * The gate says nothing on the socket. A node that says `welcome` and, `onExpiring`, `session.expiring` must let nobody else
+   * say these on it: clients answer `session.expiring` with an unspent ticket. So hand on what users say inside a message of
+   * the node's own, or drop what has a `type` of `welcome` or `session.…`; and never hand on a `session.refresh`.
+   */
   hold(socket: Closable, session: GateSession, events?: { onExpiring?: (secondsLeft: number) => void }): void;
   /**
-   * Moves the end of a held session on with a fresh ticket of the same subject.
+   * Moves the end of a held session on with a fresh ticket of the same subject: what a client sends as `session.refresh`. It
+   * wants to hear `{"type":"session.refreshed","expires_in":…}` or `{"type":"error","error":…,"about":"session.refresh"}`.
    *
    * @returns seconds until the new end
    * @throws BrokerError as `authenticate` does; `binding_mismatch` for a ticket of another subject, which is spent

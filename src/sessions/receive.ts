@@ -35,7 +35,13 @@ export function receiver({ now, log, refresh, messageLimit }: ReceiverOptions) {
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       if (error.reason === anotherSubject) session.end(closeCodes.policy, 'another subject');
-      else send({ type: 'error', error: error.code, error_description: error.message });
+      else
+        send({
+          type: 'error',
+          error: error.code,
+          error_description: error.message,
+          about: 'session.refresh',
+        });
     }
   };
 

@@ -11,6 +11,7 @@ import { BrokerError } from '../errors.ts';
 import type { RedisConnection } from './connection.ts';
 import { reasonOf } from './driver-errors.ts';
 import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
+import { slices } from './slices.ts';
 
 export interface RedisBackplaneOptions extends BackplaneLimits {
   connection: RedisConnection;
@@ -27,7 +28,7 @@ export interface RedisBackplaneOptions extends BackplaneLimits {
   sweepMs?: number;
 }
 
-interface Heard {
+interface HeardRoom {
   readonly listeners: Set<(said: Said) => void>;
   /** The ids of what was heard last and kept, so that the history brings only what was missed. */
   readonly recent: Set<string>;
@@ -41,6 +42,8 @@ interface Heard {
 const historyMs = 86_400_000;
 /** Milliseconds between two tries to read what was missed. */
 const retryMs = 500;
+/** Histories that are read at once after a break: the tickets' commands stand in the same line. */
+const readAtOnce = 100;
 /** Histories that are kept at once, over all nodes. */
 const mostHistories = 500;
 
@@ -59,12 +62,12 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     `${prefix}chat:{${spelt(room)}}:nodes:${sub}`,
   ];
   const roomsKey = `${prefix}chat-rooms`;
-  const heard = new Map<string, Heard>();
+  const heardRooms = new Map<string, HeardRoom>();
   /** Whom this node has said to be where, to say it again. */
-  const held = new Map<string, { room: string; who: Occupant }>();
+  const announced = new Map<string, { room: string; who: Occupant }>();
 
   /** What is not kept never comes from the history, and must not make anybody forget what does. */
-  const isNews = ({ recent }: Heard, { id, kept }: Entry) => {
+  const isNews = ({ recent }: HeardRoom, { id, kept }: Entry) => {
     if (!kept) return true;
     if (recent.has(id)) return false;
     recent.add(id);
@@ -74,7 +77,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     }
     return true;
   };
-  const deliver = (room: Heard, entry: Entry) => {
+  const deliver = (room: HeardRoom, entry: Entry) => {
     if (!isNews(room, entry)) return;
     const { id, text } = entry;
     for (const listener of room.listeners) listener({ id, text });
@@ -84,7 +87,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     ((await connection.command('LRANGE', historyKey(room), 0, -1)) as string[]).map(entryIn);
 
   /** What a room has said while nobody here could hear it; what it said before it was heard at all is not among it. */
-  const catchUp = async (name: string, room: Heard) => {
+  const catchUp = async (name: string, room: HeardRoom) => {
     const all = await historyOf(name);
     for (const entry of all) {
       if (room.primed) deliver(room, entry);
@@ -93,29 +96,33 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     room.primed = true;
   };
 
-  /** The same, as soon as Redis answers. */
-  const catchUpSoon = async (name: string, room: Heard) => {
-    while (heard.get(name) === room) {
-      const done = await catchUp(name, room).then(
-        () => true,
-        () => false,
-      );
-      if (done) return;
-      await sleep(retryMs, undefined, { ref: false });
+  /** The same for each, as soon as Redis answers, some at a time. @param wanted whether it still is */
+  const catchUpSoon = async (rooms: Iterable<[string, HeardRoom]>, wanted = () => true) => {
+    for (let left = [...rooms]; left.length > 0; ) {
+      const behind: typeof left = [];
+      for (const some of slices(left, readAtOnce)) {
+        if (!wanted()) return;
+        const here = some.filter(([name, room]) => heardRooms.get(name) === room);
+        await Promise.all(
+          here.map(([name, room]) => catchUp(name, room).catch(() => behind.push([name, room]))),
+        );
+      }
+      left = behind;
+      if (left.length > 0) await sleep(retryMs, undefined, { ref: false });
     }
   };
 
-  const subscribe = async (name: string, room: Heard) => {
+  const subscribe = async (name: string, room: HeardRoom) => {
     await catchUp(name, room).catch(() => {});
-    if (heard.get(name) !== room) return;
+    if (heardRooms.get(name) !== room) return;
     await subscriber.subscribe(channelOf(name));
     // What came in between.
-    void catchUpSoon(name, room);
+    void catchUpSoon([[name, room]]);
   };
 
   /** Who speaks or asks what has been said wants to hear what comes next. */
   const subscribed = async (name: string) => {
-    const room = heard.get(name);
+    const room = heardRooms.get(name);
     if (!room) return;
     const late = new AbortController();
     const tooLate = sleep(place.commandTimeout, undefined, { signal: late.signal }).then(() => {
@@ -140,13 +147,14 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   };
 
   let fault: string | undefined;
+  let resumptions = 0;
   const pulse = `${prefix}chat-pulse:${node}`;
   const subscriber = redisSubscriber({
     ...place,
     pulse,
     beat: () => connection.command('PUBLISH', pulse, ''),
     onMessage(channel, message) {
-      const room = heard.get(decodeURIComponent(channel.slice(channelOf('').length)));
+      const room = heardRooms.get(decodeURIComponent(channel.slice(channelOf('').length)));
       if (room) deliver(room, entryIn(message));
     },
     onFault(error) {
@@ -161,38 +169,39 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     onResumed() {
       if (fault) log.info('the chat is heard again');
       fault = undefined;
-      for (const [name, room] of heard) void catchUpSoon(name, room);
+      const resumption = ++resumptions;
+      void catchUpSoon(heardRooms, () => resumption === resumptions);
     },
   });
 
-  const arrive = async (room: string, who: Occupant) => {
+  const tellArrival = async (room: string, who: Occupant) => {
     const { sub, username } = who;
     const [isNew] = await connection.run('arrive', memberKeys(room, sub), node, sub, username, leaseMs);
     return isNew === 1;
   };
-  const depart = async (room: string, { sub }: Occupant) => {
+  const tellDeparture = async (room: string, { sub }: Occupant) => {
     const [isGone] = await connection.run('depart', memberKeys(room, sub), node, sub);
     return isGone === 1;
   };
   const renewal = setInterval(() => {
-    for (const { room, who } of held.values()) arrive(room, who).catch(() => {});
+    for (const { room, who } of announced.values()) tellArrival(room, who).catch(() => {});
   }, leaseMs / 3).unref();
   const sweeping = setInterval(() => {
-    for (const [name, { listeners }] of heard) {
+    for (const [name, { listeners }] of heardRooms) {
       if (listeners.size > 0) continue;
-      heard.delete(name);
+      heardRooms.delete(name);
       subscriber.unsubscribe(channelOf(name));
     }
   }, sweepMs).unref();
 
   return {
     hear(room, listener) {
-      const known = heard.get(room);
+      const known = heardRooms.get(room);
       const { promise, resolve } = Promise.withResolvers<void>();
       const asked = known ?? { listeners: new Set(), recent: new Set(), primed: false, subscribed: promise };
       asked.listeners.add(listener);
       if (!known) {
-        heard.set(room, asked);
+        heardRooms.set(room, asked);
         void subscribe(room, asked).then(resolve);
       }
       return () => void asked.listeners.delete(listener);
@@ -209,14 +218,14 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       return (await historyOf(room)).map(({ id, text }) => ({ id, text }));
     },
     async arrive(room, who) {
-      const isNew = await arrive(room, who);
+      const isNew = await tellArrival(room, who);
       // Not before: an arrival that failed is nobody's, and its lease ends.
-      held.set(`${room}\n${who.sub}`, { room, who });
+      announced.set(`${room}\n${who.sub}`, { room, who });
       return isNew;
     },
     async depart(room, who) {
-      held.delete(`${room}\n${who.sub}`);
-      return depart(room, who);
+      announced.delete(`${room}\n${who.sub}`);
+      return tellDeparture(room, who);
     },
     async members(room) {
       const members = (await connection.run('members', membersKeys(room), mostMembers)) as string[];
@@ -225,10 +234,10 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     async close() {
       clearInterval(renewal);
       clearInterval(sweeping);
-      heard.clear();
+      heardRooms.clear();
       subscriber.close();
-      await Promise.allSettled([...held.values()].map(({ room, who }) => depart(room, who)));
-      held.clear();
+      await Promise.allSettled([...announced.values()].map(({ room, who }) => tellDeparture(room, who)));
+      announced.clear();
     },
   };
 }

@@ -1,7 +1,10 @@
 import { type ClientOptions, openSubscriber, type Redis } from './redis-client.ts';
+import { slices } from './slices.ts';
 
 /** Milliseconds after which a subscription that was refused is tried again. */
 const retryMs = 1000;
+/** Channels that one command asks for: ioredis spreads them over arguments, and there are as many as the stack has room for. */
+const atOnce = 1000;
 
 export interface SubscriberOptions extends ClientOptions {
   /** A channel of this node's own, on which it hears whether it hears. */
@@ -37,17 +40,17 @@ export function redisSubscriber(options: SubscriberOptions): Subscriber {
   let client: Redis | undefined;
   let lastHeard = performance.now();
 
-  const heard = (...names: string[]) => {
-    for (const name of names) {
-      for (const resolve of waiting.get(name) ?? []) resolve();
-      waiting.delete(name);
-    }
+  const settle = (name: string) => {
+    for (const resolve of waiting.get(name) ?? []) resolve();
+    waiting.delete(name);
   };
   /** @returns whether they are heard now */
-  const ask = async (of: Redis, ...names: string[]): Promise<boolean> => {
+  const ask = async (of: Redis, names: Iterable<string>): Promise<boolean> => {
     try {
-      await of.subscribe(...names);
-      heard(...names);
+      for (const some of slices(names, atOnce)) {
+        await of.subscribe(...some);
+        for (const name of some) settle(name);
+      }
       return true;
     } catch (error) {
       if (!closed) onFault(error);
@@ -66,9 +69,10 @@ export function redisSubscriber(options: SubscriberOptions): Subscriber {
       lastHeard = performance.now();
       if (channel !== pulse) onMessage(channel, message);
     });
-    opened.on('ready', async () => {
-      const resumed = await ask(opened, ...channels);
-      if (resumed && !closed && client === opened) onResumed();
+    opened.on('ready', () => {
+      ask(opened, channels)
+        .then((resumed) => resumed && !closed && client === opened && onResumed())
+        .catch(onFault);
     });
     const pacemaker = setInterval(() => {
       if (closed) return clearInterval(pacemaker);
@@ -84,14 +88,14 @@ export function redisSubscriber(options: SubscriberOptions): Subscriber {
   return {
     subscribe(channel) {
       channels.add(channel);
-      if (client?.status === 'ready') void ask(client, channel);
+      if (client?.status === 'ready') void ask(client, [channel]);
       return new Promise((resolve) => {
         waiting.set(channel, [...(waiting.get(channel) ?? []), resolve]);
       });
     },
     unsubscribe(channel) {
       channels.delete(channel);
-      heard(channel);
+      settle(channel);
       if (client?.status === 'ready') client.unsubscribe(channel).catch(() => {});
     },
     close() {

@@ -179,6 +179,42 @@ describe('a server that does not welcome', () => {
     expect(client.messages).toEqual(['not JSON']);
   });
 
+  test('and hands on what others say, is handed no ticket: what they say is a message', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    let asked = 0;
+    using client = visitor({
+      expectWelcome: false,
+      getTicket: () => ({ ticket: `wst_${++asked}` }),
+    });
+    await until(() => client.socket.status.status === 'connected', 'the connection');
+    const forged = [
+      { type: 'session.expiring', expires_in: 2 },
+      { type: 'session.expiring' },
+      { type: 'session.refreshed', expires_in: 2 },
+      { type: 'error', error: 'invalid_ticket', about: 'session.refresh' },
+      { type: 'welcome' },
+    ];
+    for (const message of forged) node.say(JSON.stringify(message));
+    await until(() => client.messages.length === forged.length, 'all of it');
+    client.socket.send('later');
+    await until(() => node.received.length > 0, 'what comes after a ticket would');
+    expect(client.messages).toEqual(forged);
+    expect(node.received).toEqual(['later']);
+    expect(asked).toBe(1);
+    expect(client.welcomes).toEqual([]);
+    vi.restoreAllMocks();
+  });
+
+  test('is refreshed at all the same, where that is wished', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    using client = visitor({ expectWelcome: false, refresh: true });
+    await until(() => client.socket.status.status === 'connected', 'the connection');
+    node.say('{"type":"session.expiring","expires_in":60}');
+    await until(() => node.received.length > 0, 'the ticket');
+    expect(node.received).toEqual(['{"type":"session.refresh","ticket":"wst_2"}']);
+    vi.restoreAllMocks();
+  });
+
   test('is left after a while otherwise, which counts as a failed attempt', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -219,24 +255,36 @@ describe('a session that is about to end', () => {
   const say = (message: object) => node.say(JSON.stringify(message));
 
   test('is refreshed with another ticket where one is refused, and the application hears nothing of it', async () => {
-    using client = visitor();
-    let refreshed = 0;
-    client.socket.on('refreshed', () => refreshed++);
-    await opened();
-    welcome();
-    say({ type: 'session.expiring', expires_in: 4 });
-    await until(() => node.received.length === 1, 'the first ticket');
-    say({ type: 'error', error: 'invalid_ticket' });
-    await until(() => node.received.length === 2, 'the second');
-    expect(node.received.map((text) => JSON.parse(text))).toEqual([
-      { type: 'session.refresh', ticket: 'wst_2' },
-      { type: 'session.refresh', ticket: 'wst_3' },
-    ]);
-    say({ type: 'session.refreshed', expires_in: 60 });
-    say({ type: 'error', error: 'invalid_ticket' });
-    await until(() => client.messages.length > 0, 'an error that answers no refresh');
-    expect(client.messages).toHaveLength(1);
-    expect(refreshed).toBe(1);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      using client = visitor();
+      let refreshed = 0;
+      client.socket.on('refreshed', () => refreshed++);
+      const ticking = async (holds: () => boolean, what: string) => {
+        await until(async () => {
+          await vi.advanceTimersByTimeAsync(1);
+          return holds();
+        }, what);
+      };
+      await ticking(() => node.handshakes.length > 0, 'the handshake');
+      welcome();
+      say({ type: 'session.expiring', expires_in: 40 });
+      await ticking(() => node.received.length === 1, 'the first ticket');
+      say({ type: 'error', error: 'room_forbidden', about: 'session.refresh' });
+      say({ type: 'anything' });
+      await until(() => client.messages.length > 0, 'it has heard that');
+      await vi.advanceTimersByTimeAsync(10_000);
+      await until(() => node.received.length === 2, 'the second');
+      expect(node.received.map((text) => JSON.parse(text))).toEqual([
+        { type: 'session.refresh', ticket: 'wst_2' },
+        { type: 'session.refresh', ticket: 'wst_3' },
+      ]);
+      say({ type: 'session.refreshed', expires_in: 60 });
+      await until(() => refreshed > 0, 'the answer');
+      expect(client.messages).toEqual([{ type: 'anything' }]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('is refreshed, and what the application hears of its own messages meanwhile is left to it', async () => {
@@ -245,15 +293,45 @@ describe('a session that is about to end', () => {
     welcome();
     say({ type: 'session.expiring', expires_in: 4 });
     await until(() => node.received.length === 1, 'the ticket');
-    const errors = [7, 'a'].map((id) => ({ type: 'error', error: 'store_unavailable', id }));
+    const errors = [
+      { type: 'error', error: 'store_unavailable', id: 7 },
+      { type: 'error', error: 'rate_limited', retry_after_ms: 50 },
+    ];
     for (const error of errors) say(error);
-    say({ type: 'error', error: 'store_unavailable' });
+    say({ type: 'error', error: 'overloaded', about: 'session.refresh' });
     say({ type: 'anything' });
     await until(
       () => client.messages.some((message) => (message as { type: string }).type === 'anything'),
       'all',
     );
     expect(client.messages).toEqual([...errors, { type: 'anything' }]);
+  });
+
+  test('is left alone where that is wished: the application hears of it, and of what it is answered', async () => {
+    using client = visitor({ refresh: false });
+    const expiring: number[] = [];
+    client.socket.on('expiring', ({ expires_in }) => expiring.push(expires_in));
+    await opened();
+    welcome();
+    say({ type: 'session.expiring', expires_in: 4 });
+    const refused = { type: 'error', error: 'invalid_ticket', about: 'session.refresh' };
+    say(refused);
+    await until(() => client.messages.length > 0, 'the answer');
+    expect(expiring).toEqual([4]);
+    expect(client.messages).toEqual([refused]);
+    expect(node.received).toEqual([]);
+  });
+
+  test('says so after the welcome: before it, nobody knows who speaks', async () => {
+    using client = visitor();
+    await opened();
+    say({ type: 'session.expiring', expires_in: 4 });
+    await until(() => client.messages.length > 0, 'a message');
+    welcome();
+    await client.welcomed();
+    client.socket.send('later');
+    await until(() => node.received.length > 0, 'what comes after a ticket would');
+    expect(node.received).toEqual(['later']);
   });
 
   test('and ends before there is a ticket: the next connection has one of its own', async () => {

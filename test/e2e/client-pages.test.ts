@@ -116,6 +116,48 @@ describe('useTicketWebSocket in StrictMode', () => {
     await expect.poll(() => hook(page)).toMatchObject({ status: 'connected', messages: [] });
   });
 
+  test('tells the log of the latest render', async () => {
+    const page = await pageAt(`${broker.url}/healthz`);
+    const lines = (name: string) =>
+      page.evaluate((name) => (globalThis as unknown as Record<string, string[]>)[name], name);
+    const renderWithLog = async (name: string) =>
+      page.evaluate(
+        ([name, token]) => {
+          const { mounted, mount } = globalThis as unknown as ClientPage;
+          const kept: string[] = [];
+          Object.assign(globalThis, { [name]: kept });
+          (mounted?.render ?? mount)('/ws', { token, log: (line) => kept.push(line) });
+        },
+        [name, await broker.token()] as const,
+      );
+    await renderWithLog('first');
+    await connected(page);
+    const before = await lines('first');
+    await renderWithLog('second');
+    await expect.poll(async () => (await hook(page)).renders).toBeGreaterThan(2);
+    await page.evaluate(() => (globalThis as unknown as ClientPage).mounted.unmount());
+    await expect.poll(() => lines('second')).toEqual([expect.stringMatching(/^closed disconnected/)]);
+    expect(await lines('first')).toEqual(before);
+  });
+
+  test('takes tickets from a `getTicket` that comes later', async () => {
+    const page = await pageAt(`${broker.url}/healthz`);
+    await mount(page, '/ws', {});
+    await expect.poll(() => hook(page)).toMatchObject({ status: 'closed', reason: 'unauthorized' });
+    await page.evaluate(
+      async (token) => {
+        const { mounted } = globalThis as unknown as ClientPage;
+        const headers = { authorization: `Bearer ${token}` };
+        mounted.render('/ws', {
+          getTicket: async () =>
+            (await (await fetch('/tickets', { method: 'POST', headers })).json()) as { ticket: string },
+        });
+      },
+      await broker.token(),
+    );
+    await connected(page);
+  });
+
   test('does nothing without a URL, says why it is closed, and opens with a new token', async () => {
     const page = await pageAt(`${broker.url}/healthz`);
     const mints = decisions('mint').length;

@@ -5,6 +5,7 @@ import type { AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type BrokerProcess, secretsIn, startBroker } from '../support/broker-process.ts';
+import { openChat } from '../support/chat-socket.ts';
 import { launchChromium } from '../support/e2e-browser.ts';
 import { type Stack, startStack } from '../support/e2e-stack.ts';
 
@@ -234,6 +235,43 @@ describe('on a first npm start', () => {
     } finally {
       await closing.stop();
     }
+  });
+
+  test('is not put out by what others say in the room', async () => {
+    const { test_token } = (await (await fetch(`${broker.url}/test-token`)).json()) as { test_token: string };
+    const minted = await fetch(`${broker.url}/tickets`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${test_token}` },
+    });
+    const { url } = (await minted.json()) as { url: string };
+    const stranger = await openChat(`${url}&room=demo`);
+    const odd = [
+      { payload: { text: { toString: 1 } } },
+      { payload: { text: 'odd', from: { toString: 1 } } },
+      { payload: { text: ['no text'] } },
+      { payload: null },
+      { payload: 'text' },
+      { error: 'unknown_type' },
+    ];
+    const sayAll = async () => {
+      for (const message of odd) {
+        stranger.say({ type: 'message', ...message });
+        await stranger.next('message');
+      }
+    };
+    await sayAll();
+    const { page, complaints } = await visit(`${broker.url}/`);
+    await withTestToken(page);
+    await says(page, 1, 'You are demo');
+    await pane(page, 'a').getByRole('button', { name: 'Connect with a new ticket' }).click();
+    await eventually(() => heard(page, 'a')).toContain('In the room: demo');
+    await sayAll();
+    stranger.say({ type: 'message', payload: { text: 'At last.' } });
+    await eventually(() => heard(page, 'a')).toContain('demo At last.');
+    expect((await heard(page, 'a')).match(/demo odd/g)).toHaveLength(2);
+    expect(await heard(page, 'a')).not.toMatch(/no text|no chat/);
+    expect(complaints).toEqual([]);
+    stranger.socket.close();
   });
 
   test('says so when the broker is gone', async () => {

@@ -309,7 +309,9 @@ describe('a node', () => {
         expires_in: expect.closeTo(61, 0),
       });
     held.socket.send(JSON.stringify({ type: 'session.refresh', ticket: `wst_${'A'.repeat(43)}` }));
-    await expect.poll(() => held.messages.at(-1)).toMatchObject({ type: 'error', error: 'invalid_ticket' });
+    await expect
+      .poll(() => held.messages.at(-1))
+      .toMatchObject({ type: 'error', error: 'invalid_ticket', about: 'session.refresh' });
     held.socket.send(
       JSON.stringify({ type: 'session.refresh', ticket: (await ticketFor(at, 'ida')).ticket }),
     );

@@ -257,6 +257,43 @@ describe('a Redis user with exactly our commands', () => {
   });
 });
 
+test('after a break, the histories of many rooms are read a hundred at a time', async () => {
+  const server = await startRedisServer();
+  const connection = await connected(server.url);
+  let [underWay, most, read] = [0, 0, 0];
+  const counted: typeof connection = {
+    ...connection,
+    async command(name, ...args) {
+      if (name !== 'LRANGE' || !`${args[0]}`.includes('many-')) return connection.command(name, ...args);
+      most = Math.max(most, ++underWay);
+      read++;
+      return connection.command(name, ...args).finally(() => underWay--);
+    },
+  };
+  const place = { address: parseRedisUrl(server.url), tls: undefined, commandTimeout: 2000 };
+  const backplane = redisBackplane({
+    connection: counted,
+    place,
+    prefix: 'wst:',
+    node: 'a',
+    history: 10,
+    log,
+  });
+  backplane.hear('first', () => {});
+  await backplane.say('first', said('it is connected'), false);
+  const rooms = Array.from({ length: 1000 }, (_, n) => `many-${n}`);
+  for (const room of rooms) backplane.hear(room, () => {});
+  // One before the channel is subscribed to, one after.
+  await until(() => read === 2 * rooms.length && underWay === 0, 'each is heard');
+  [most, read] = [0, 0];
+  await command(server, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await until(() => read === rooms.length && underWay === 0, 'each is read again');
+  expect(most).toBe(100);
+  await backplane.close();
+  await connection.close();
+  await server.dispose();
+});
+
 test('rooms that somebody makes up do not pile up, and those in use stay', async () => {
   const backplane = await open();
   // Those of the same millisecond are in the order of their names.

@@ -155,3 +155,48 @@ test('who leaves while the history is still on its way is nowhere afterwards', a
   resolve();
   await expect.poll(() => backplane.members('lobby')).toEqual([]);
 });
+
+test('a user whose two sockets join while the store fails is told so on both, and is there once one tries again', async () => {
+  let failing = true;
+  const { promise: answered, resolve } = Promise.withResolvers<void>();
+  const backplane = backplaneWith((memory) => ({
+    async arrive(room, who) {
+      await answered;
+      if (failing) throw new BrokerError('store_unavailable');
+      return memory.arrive(room, who);
+    },
+  }));
+  const enter = chatOn(backplane);
+  const [first, second] = [come(enter, 'alice'), come(enter, 'alice')];
+  first.receive({ type: 'join' });
+  second.receive({ type: 'join' });
+  await nextTurn();
+  resolve();
+  await expect.poll(first.types).toEqual(['error']);
+  await expect.poll(second.types).toEqual(['error']);
+  failing = false;
+  second.receive({ type: 'join' });
+  await expect.poll(second.types).toEqual(['error', 'joined', 'presence']);
+  expect(second.heard[1]).toMatchObject({ members: ['alice'] });
+  expect((await backplane.members('lobby')).map(({ sub }) => sub)).toEqual(['alice']);
+});
+
+test('a second socket of a user is there no sooner than the first', async () => {
+  const { promise: answered, resolve } = Promise.withResolvers<void>();
+  const backplane = backplaneWith((memory) => ({
+    async arrive(room, who) {
+      await answered;
+      return memory.arrive(room, who);
+    },
+  }));
+  const enter = chatOn(backplane);
+  const [first, second] = [come(enter, 'alice'), come(enter, 'alice')];
+  first.receive({ type: 'join' });
+  second.receive({ type: 'join' });
+  await nextTurn();
+  expect(second.types()).toEqual([]);
+  resolve();
+  await expect.poll(second.types).toEqual(['joined', 'presence']);
+  expect(second.heard[0]).toMatchObject({ members: ['alice'] });
+  expect(first.types()).toEqual(['joined', 'presence']);
+});
