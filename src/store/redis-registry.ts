@@ -25,7 +25,7 @@ interface Entry {
 }
 
 /** Milliseconds that entries wait for others: nobody waits for them. */
-const gatherMs = 20;
+const gatherMs = 5;
 /** Entries in one script, so that none keeps Redis from others for long. */
 const atOnce = 400;
 
