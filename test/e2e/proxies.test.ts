@@ -19,6 +19,24 @@ const needs: Record<ProxyName, NodeJS.ProcessEnv> = {
 };
 const unknown = `wst_${'A'.repeat(43)}`;
 
+/** A node that takes nobody, and keeps what it was asked. */
+async function startWitness() {
+  const seen: IncomingMessage[] = [];
+  const node = createServer();
+  node.on('upgrade', (request, socket) => {
+    seen.push(request);
+    socket.on('error', () => {}); // a proxy may hang up with a reset
+    socket.end('HTTP/1.1 400 Seen\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+  });
+  node.listen(0, '127.0.0.1');
+  await once(node, 'listening');
+  return {
+    seen,
+    port: (node.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => void node.close(),
+  };
+}
+
 describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind %s', (name, need) => {
   const env = {
     ...need,
@@ -119,19 +137,9 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
   });
 
   test('and neither is one that says who it is, in any spelling', async () => {
-    const seen: IncomingMessage[] = [];
-    const upstream = createServer();
-    upstream.on('upgrade', (request, socket) => {
-      seen.push(request);
-      socket.on('error', () => {}); // a proxy may hang up with a reset
-      socket.end('HTTP/1.1 400 Seen\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
-    });
-    upstream.listen(0, '127.0.0.1');
-    await once(upstream, 'listening');
-    await using door = await startProxy(name, {
-      broker: broker.port,
-      node: (upstream.address() as AddressInfo).port,
-    });
+    await using upstream = await startWitness();
+    const { seen } = upstream;
+    await using door = await startProxy(name, { broker: broker.port, node: upstream.port });
     for (const header of [
       'X-Auth-Request-User',
       'x-auth-request-user',
@@ -166,7 +174,41 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
       expect(request.rawHeaders.join('\n')).not.toContain('mallory');
       expect(secretsIn(`${request.url}\n${request.rawHeaders.join('\n')}`)).toEqual([]);
     }
-    upstream.close();
+  });
+
+  test('the node hears which subprotocols were offered, wherever among them the ticket was, and no ticket', async () => {
+    await using upstream = await startWitness();
+    await using door = await startProxy(name, { broker: broker.port, node: upstream.port });
+    const offers: [(ticket: string) => string, string[] | undefined][] = [
+      [(ticket) => `chat, ${ticket}`, ['chat']],
+      [(ticket) => `${ticket}, chat`, ['chat']],
+      [(ticket) => `v2, v1, ${ticket}`, ['v2', 'v1']],
+      [(ticket) => `v2,${ticket} ,v1,v0`, ['v2', 'v1', 'v0']],
+      [(ticket) => `${ticket} , v2, v1`, ['v2', 'v1']],
+      [(ticket) => `my.ticket.v1, ${ticket}, ticket`, ['my.ticket.v1', 'ticket']],
+      [(ticket) => ticket, undefined],
+    ];
+    for (const [offer, heard] of offers) {
+      const { ticket } = await broker.mint();
+      const offered = offer(`ticket.${ticket}`);
+      const headers = { 'Sec-WebSocket-Protocol': offered };
+      await ask(door.port, handshake({ target: '/chat', headers }));
+      const { headers: told, rawHeaders } = upstream.seen.pop() as IncomingMessage;
+      expect(told['sec-websocket-protocol']?.split(/\s*,\s*/), offered).toEqual(heard);
+      expect(secretsIn(rawHeaders.join('\n')), offered).toEqual([]);
+    }
+    // In two headers, which is the same to HTTP; nginx tells of the first one only.
+    for (const [first, second] of [
+      ['chat', 'ticket.'],
+      ['ticket.', 'chat'],
+    ]) {
+      const { ticket } = await broker.mint();
+      const [one, other] = [first, second].map((text) => text?.replace(/\.$/, `.${ticket}`));
+      const headers = { 'Sec-WebSocket-Protocol': `${one}\r\nSec-WebSocket-Protocol: ${other}` };
+      await ask(door.port, handshake({ target: '/chat', headers }));
+      const { headers: told } = upstream.seen.pop() as IncomingMessage;
+      expect(['chat', ...(name === 'nginx' ? [undefined] : [])]).toContain(told['sec-websocket-protocol']);
+    }
   });
 
   test('a chat node that is gone is no verdict on the ticket or the user', async () => {
