@@ -7,6 +7,7 @@ import { type BrokerProcess, secretsIn, startBroker } from '../support/broker-pr
 import { ask, handshake } from '../support/e2e-raw-http.ts';
 import { until } from '../support/e2e-until.ts';
 import { type Door, type ProxyName, startChatNode, startProxy } from '../support/proxies.ts';
+import { betweenClientAndNode } from '../support/reserved-messages.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -118,6 +119,24 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
     await revoke({ ticket_id });
     expect((await closed)[0]).toBe(3003);
   });
+
+  test.each(['python', 'ws'] as const)(
+    'the chat node in %s passes nothing on that is between a client and its node: a ticket may be in it',
+    async (kind) => {
+      await using other = await startChatNode(kind, { BROKER_URL: broker.url, BROKER_KEY: keyOf('node') });
+      await using door = await startProxy(name, { broker: broker.port, node: other.port });
+      const visit = async () => {
+        const { ticket } = await broker.mint();
+        return (await dial('', ['chat', `ticket.${ticket}`], {}, door.port)).socket;
+      };
+      const [hearer, speaker] = [await visit(), await visit()];
+      for (const said of betweenClientAndNode) speaker.send(said);
+      speaker.send('hello');
+      const [data] = await once(hearer, 'message');
+      expect(JSON.parse(String(data))).toEqual({ type: 'message', user: 'alice', text: 'hello' });
+      for (const socket of [hearer, speaker]) socket.terminate();
+    },
+  );
 
   test('without a ticket, with a bad one, or from elsewhere, the node hears nothing', async () => {
     expect((await knock('/chat')).status).toBe(401);
