@@ -42,7 +42,7 @@ afterAll(async () => {
 test.each([
   ['Redis', () => ({ REDIS_URL: store['REDIS_URL'] })],
   ['the broker', () => ({ BROKER_URL: broker.url, BROKER_KEY: keyOf('node') })],
-])('installed in an empty folder, it guards twenty lines of ws, asking %s', async (_what, env) => {
+])('installed in an empty folder, it guards a few lines of ws, asking %s', async (_what, env) => {
   const port = await freePort();
   const server = spawn(process.execPath, ['server.js'], {
     cwd: folder,
