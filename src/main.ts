@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { connectCommand } from './cli/connect.ts';
 import { doctorCommand } from './cli/doctor.ts';
 import { keysCommand } from './cli/keys.ts';
+import { printable } from './cli/printable.ts';
 import { revokeCommand } from './cli/revoke.ts';
 import { serveCommand } from './cli/serve-command.ts';
 import { sessionsCommand } from './cli/sessions.ts';
@@ -36,7 +37,9 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
-    console.error(`ticket-broker: ${(error as Error).message}`);
+    // Some of them tell what others have said.
+    const lines = (error as Error).message.split('\n');
+    console.error(`ticket-broker: ${lines.map(printable).join('\n')}`);
     process.exitCode = 1;
   }
 }

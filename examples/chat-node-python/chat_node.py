@@ -1,6 +1,7 @@
 """A chat node that knows nothing of tickets: the proxy in front has had them checked, and says in headers who is there.
 
-It follows the broker's feed of revocations, and closes what the feed names. Python 3.9 or later with `websockets`.
+It follows the broker's feed of revocations, and closes what the feed names. Python 3.9 or later with `websockets` 10 or
+later (run with 10.4, which Debian 12 has, 15.0 and 17.1).
 
     PORT=9000 BROKER_URL=http://127.0.0.1:8080 BROKER_KEY=... python3 chat_node.py
 
@@ -25,7 +26,8 @@ live = {}
 
 
 async def chat(socket, *_path):
-    headers = socket.request_headers
+    # Before version 14, the connection itself had them.
+    headers = socket.request.headers if hasattr(socket, "request") else socket.request_headers
     user = unquote(headers["X-Auth-Request-User"])
     session = headers["X-Auth-Request-Session"]
     live[socket] = (user, session, float(headers["X-Auth-Request-Auth-Time"]))
@@ -34,6 +36,8 @@ async def chat(socket, *_path):
     try:
         await socket.send(json.dumps({"type": "welcome", "user": user}))
         async for text in socket:
+            if is_reserved(text):
+                continue
             message = json.dumps({"type": "message", "user": user, "text": text})
             websockets.broadcast(list(live), message)
     except websockets.ConnectionClosed:
@@ -41,6 +45,15 @@ async def chat(socket, *_path):
     finally:
         end.cancel()
         live.pop(socket, None)
+
+
+def is_reserved(text):
+    """Between a client and its node, and nobody else's: to `session.expiring` a client answers with a fresh ticket."""
+    try:
+        kind = json.loads(text).get("type")
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    return isinstance(kind, str) and (kind == "welcome" or kind.startswith("session."))
 
 
 def close_revoked(revocation):
@@ -70,9 +83,15 @@ def follow(loop):
         time.sleep(1)
 
 
+def choose_protocol(*told):
+    """Also lets in who offers none. Before version 14 told of both sides' protocols, since then of the connection, too."""
+    return "chat" if all("chat" in offered for offered in told if isinstance(offered, (list, tuple))) else None
+
+
 async def main():
     loop = asyncio.get_running_loop()
-    async with websockets.serve(chat, "127.0.0.1", PORT, subprotocols=["chat"]):
+    options = {"subprotocols": ["chat"], "select_subprotocol": choose_protocol}
+    async with websockets.serve(chat, "127.0.0.1", PORT, **options):
         print(f"chat node on {PORT}", flush=True)
         await loop.run_in_executor(None, follow, loop)
 

@@ -28,6 +28,7 @@ server.on('connection', (socket, { headers }) => {
 
   socket.send(JSON.stringify({ type: 'welcome', user }));
   socket.on('message', (data) => {
+    if (isReserved(String(data))) return;
     const message = JSON.stringify({ type: 'message', user, text: String(data) });
     for (const other of live.keys()) other.send(message);
   });
@@ -37,6 +38,15 @@ server.on('connection', (socket, { headers }) => {
     live.delete(socket);
   });
 });
+
+/** Between a client and its node, and nobody else's: to `session.expiring` a client answers with a fresh ticket. */
+function isReserved(text) {
+  try {
+    return /^(session\.|welcome$)/.test(JSON.parse(text).type);
+  } catch {
+    return false;
+  }
+}
 
 function closeRevoked({ sub, issued_before, session_id, reason = 'revoked' }) {
   for (const [socket, { user, session, authTime }] of live) {

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { fetchFailure } from '../fetch-failure.ts';
 
 /** Where the broker is, for the commands that talk to a running one. */
 export function urlOption(): Option {
@@ -44,7 +45,7 @@ export async function callBroker<T>(url: string, path: string, init: RequestInit
   const { origin } = new URL(url);
   const signal = AbortSignal.timeout(10_000);
   const response = await fetch(new URL(path, url), { ...init, signal }).catch((error: Error) => {
-    throw new Error(`${origin} (--url) cannot be reached: ${reasonOf(error)}`);
+    throw new Error(`${origin} (--url) cannot be reached: ${fetchFailure(error)}`);
   });
   const body = (await response.json().catch(() => ({}))) as T & {
     error?: string;
@@ -61,10 +62,4 @@ export async function callBroker<T>(url: string, path: string, init: RequestInit
 export function postJson<T>(url: string, path: string, body: object, authorization?: string): Promise<T> {
   const headers = { 'content-type': 'application/json', ...(authorization && { authorization }) };
   return callBroker<T>(url, path, { method: 'POST', headers, body: JSON.stringify(body) });
-}
-
-/** fetch says what happened in the cause: ECONNREFUSED and the like. */
-function reasonOf(error: Error): string {
-  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  return code ?? error.name;
 }

@@ -48,9 +48,10 @@ export function connectCommand(): Command {
       'after',
       `
 With a token or login, a line is sent as the text of a message, or as it is where it begins with {.
-With a ticket, all lines are sent as they are, and printed so.
+With a ticket, all lines are sent as they are, and printed so; where nothing is piped in, it ends only if --wait is given.
 ${examples(
   'ticket-broker connect "$TICKET"',
+  `echo '{"type":"test","payload":{"message":"Hello"}}' | ticket-broker connect "$TICKET" --wait 5`,
   'ticket-broker connect --login alice --room lobby',
   `echo '{"type":"test","payload":{"message":"Hello"}}' | ticket-broker connect --token "$TOKEN"`,
   'ticket-broker connect --token "$TOKEN" --room lobby --json --wait 60 < /dev/null | jq -r .user',
@@ -70,7 +71,13 @@ async function connect(ticket: string | undefined, options: ConnectOptions, comm
     command.error('error: a ticket opens one socket: it goes with neither --token nor --login');
   }
   if (ticket !== undefined || (token === undefined && login === undefined)) {
-    return talk(url, ticket ?? (await readSecret('Ticket: ')));
+    return talk({
+      url,
+      ticket: ticket ?? (await readSecret('Ticket: ')),
+      json,
+      lingerMs: wait * 1000,
+      staysIfMute: !isGiven('wait'),
+    });
   }
   // Asked for before anything else reads the terminal.
   const typed =

@@ -8,9 +8,10 @@ import { text } from 'node:stream/consumers';
  */
 export async function readSecret(prompt: string): Promise<string> {
   if (!process.stdin.isTTY) return (await text(process.stdin)).replace(/\r?\n$/, '');
-  process.stderr.write(prompt);
   const unseen = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = createInterface({ input: process.stdin, output: unseen, terminal: true });
+  // From here on the terminal shows nothing of what is typed, not even by who types at once.
+  process.stderr.write(prompt);
   try {
     return await terminal.question('');
   } finally {

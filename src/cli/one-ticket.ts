@@ -1,40 +1,65 @@
-import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
-import { json } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
+import { readRefusal } from '../refused-handshake.ts';
+import { jsonLine, printable } from './printable.ts';
+
+export interface TalkOptions {
+  /** Of the WebSocket. */
+  url: URL;
+  ticket: string;
+  /** Print what is no JSON as JSON, too. */
+  json: boolean;
+  /** Milliseconds to go on listening after the end of what is piped in. */
+  lingerMs: number;
+  /** Stay where nothing at all is piped in, as from /dev/null. */
+  staysIfMute: boolean;
+}
 
 /**
- * Opens a socket with a ticket: prints what it receives as it came, sends the lines of standard input as they are.
- * Settles when the socket has closed.
+ * Opens a socket with a ticket: prints what it receives, sends the lines of standard input as they are. Settles when the
+ * socket has closed.
  *
  * @throws Error with the refusal's status and code
  */
-export function talk(url: URL, ticket: string): Promise<void> {
+export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions): Promise<void> {
   const socket = new WebSocket(url, ['ticket-broker', `ticket.${ticket}`], { handshakeTimeout: 10_000 });
   return new Promise((resolve, reject) => {
     socket.on('unexpected-response', (request, response) => {
       // A proxy keeps the connection for another request, and us waiting.
-      void refusal(response)
-        .then(reject)
+      void readRefusal(response)
+        .then(({ status, code, description }) =>
+          reject(new Error(`refused: ${status} ${code || 'not by a broker'}: ${description}`)),
+        )
         .finally(() => request.socket?.destroy());
     });
     socket.on('error', () => reject(new Error(`${url.origin} (--url) cannot be reached`)));
-    socket.on('message', (data) => console.log(String(data)));
+    socket.on('message', (data) => console.log(shown(String(data), json)));
     socket.on('close', (code, reason) => {
-      console.error(`closed: ${code} ${reason}`);
+      console.error(printable(`closed: ${code} ${reason}`.trimEnd()));
       resolve();
     });
     socket.on('open', () => {
       const lines = createInterface({ input: process.stdin });
-      lines.on('line', (line) => socket.send(line));
+      let isMute = true;
+      lines.on('line', (line) => {
+        isMute = false;
+        socket.send(line);
+      });
+      lines.on('close', () => {
+        if (process.stdin.isTTY || (isMute && staysIfMute) || socket.readyState !== WebSocket.OPEN) return;
+        const over = setTimeout(() => socket.close(1000), lingerMs);
+        socket.on('close', () => clearTimeout(over));
+      });
       socket.on('close', () => lines.close());
     });
   });
 }
 
-async function refusal(response: IncomingMessage): Promise<Error> {
-  const { error = 'not by a broker', error_description = '' } = (await json(response).catch(
-    () => ({}),
-  )) as Record<string, string>;
-  return new Error(`refused: ${response.statusCode} ${error}: ${error_description}`);
+/** In one line, and nothing in it makes a terminal do things. */
+function shown(text: string, json: boolean): string {
+  try {
+    return jsonLine(JSON.parse(text));
+  } catch {
+    return json ? jsonLine(text) : printable(text);
+  }
 }

@@ -1,4 +1,5 @@
 import { clearLine, cursorTo, type Interface, moveCursor } from 'node:readline';
+import { printable } from './printable.ts';
 
 /** Where a client prints while somebody types. */
 export interface Screen {
@@ -12,8 +13,13 @@ export interface Screen {
 
 /** @param typed the line editor of a terminal: what is printed stands above the line that is being typed */
 export function screen(typed: Interface | undefined): Screen {
-  if (!typed)
-    return { print: (line) => console.log(line), note: (line) => console.error(line), takeBack() {} };
+  if (!typed) {
+    return {
+      print: (line) => console.log(line),
+      note: (line) => console.error(printable(line)),
+      takeBack() {},
+    };
+  }
   const { stdout } = process;
   const above = (line: string) => {
     cursorTo(stdout, 0);
@@ -24,7 +30,7 @@ export function screen(typed: Interface | undefined): Screen {
   typed.prompt();
   return {
     print: above,
-    note: (line) => above(`* ${line}`),
+    note: (line) => above(printable(`* ${line}`)),
     takeBack() {
       moveCursor(stdout, 0, -1);
       clearLine(stdout, 0);

@@ -1,7 +1,6 @@
-import type { IncomingMessage } from 'node:http';
-import { json } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
 import { canonicalAddress } from '../address.ts';
+import { readRefusal } from '../refused-handshake.ts';
 import type { Door } from './door.ts';
 
 export type Knocked =
@@ -9,7 +8,7 @@ export type Knocked =
    * `session` is what a broker's welcome tells; other chat nodes say something else, or nothing. `from`: the address that
    * we came from.
    */
-  | { outcome: 'admitted'; session: string | undefined; from: string | undefined; close: () => void }
+  | { outcome: 'admitted'; session: string | undefined; from: string | undefined }
   /** `status` of the answer, or a close code on a socket that was opened to say it. */
   | { outcome: 'refused'; status: number; code: string }
   | { outcome: 'unanswered'; reason: string };
@@ -26,24 +25,26 @@ export interface KnockOptions {
 const handshakeTimeout = 5000;
 const firstWord = 1500;
 
-/** Tries to open a WebSocket with a ticket. */
-export function knock(door: Door, { path, ticket, transport, headers = {} }: KnockOptions): Promise<Knocked> {
+/** Tries to open a WebSocket with a ticket. Disposed of, it hangs up: a socket that stays open keeps the process. */
+export async function knock(
+  door: Door,
+  { path, ticket, transport, headers = {} }: KnockOptions,
+): Promise<Knocked & Disposable> {
   const url = new URL(path, door.url);
   url.protocol = url.protocol.replace('http', 'ws');
   if (transport === 'query') url.searchParams.set('ticket', ticket);
   const protocols = transport === 'query' ? [] : ['ticket-broker', `ticket.${ticket}`];
   const socket = new WebSocket(url, protocols, { ...door.how, headers, handshakeTimeout });
 
-  return new Promise((resolve) => {
+  const knocked = await new Promise<Knocked>((resolve) => {
     let from: string | undefined;
-    const admitted = (session?: string) =>
-      resolve({ outcome: 'admitted', session, from, close: () => hangUp(socket) });
+    const admitted = (session?: string) => resolve({ outcome: 'admitted', session, from });
     socket.on('upgrade', (response) => {
       from = canonicalAddress(response.socket.localAddress ?? '');
     });
     socket.on('unexpected-response', (request, response) => {
-      void refusal(response).then((refused) => {
-        resolve(refused);
+      void readRefusal(response).then(({ status, code }) => {
+        resolve({ outcome: 'refused', status, code });
         // Not the request, which has ended: its connection is kept for another one.
         request.socket?.destroy();
       });
@@ -61,22 +62,13 @@ export function knock(door: Door, { path, ticket, transport, headers = {} }: Kno
       socket.once('close', () => clearTimeout(silent));
     });
   });
+  return { ...knocked, [Symbol.dispose]: () => hangUp(socket) };
 }
 
 /** Whoever does not answer the close is not waited for. */
 function hangUp(socket: WebSocket): void {
   socket.close(1000);
   setTimeout(() => socket.terminate(), 1000).unref();
-}
-
-async function refusal(response: IncomingMessage): Promise<Knocked> {
-  const body = await json(response).catch(() => ({}));
-  const { error } = (body ?? {}) as { error?: unknown };
-  return {
-    outcome: 'refused',
-    status: response.statusCode ?? 0,
-    code: typeof error === 'string' ? error : '',
-  };
 }
 
 function sessionIn(message: string): string | undefined {

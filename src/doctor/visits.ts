@@ -30,11 +30,9 @@ export async function moreVisits(
   const met = await Promise.all(
     Array.from({ length: visits }, async () => {
       const probe = await ticketFromRedis(redis, now);
-      const knocked = await knock(door, { path, ticket: probe.ticket });
+      using knocked = await knock(door, { path, ticket: probe.ticket });
       if (knocked.outcome !== 'admitted') return undefined;
-      const session = await listing({ door, redis, credential: undefined }, probe, knocked.session);
-      knocked.close();
-      return session;
+      return await listing({ door, redis, credential: undefined }, probe, knocked.session);
     }),
   );
   return met.filter((session) => session !== undefined);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createParser } from 'eventsource-parser';
+import { fetchFailure } from '../fetch-failure.ts';
 import { heartbeatMs, saysCurrent } from '../revocations/event-stream.ts';
 import type { Feed } from '../revocations/feed.ts';
 import { Retained, type RetainedOptions } from '../revocations/retained.ts';
@@ -72,7 +73,9 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
       else log.warn({ reason: now }, 'the feed cannot be read: nobody is admitted until it can');
     };
     while (!stop.signal.aborted) {
-      await read(() => state('open')).catch((error: Error) => state(reasonOf(error)));
+      await read(() => state('open')).catch((error: Error) =>
+        state(error instanceof FeedFault ? error.message : fetchFailure(error)),
+      );
       // Not all nodes at once.
       await sleep(retryMs * (0.5 + Math.random() / 2));
     }
@@ -90,12 +93,6 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
       await following;
     },
   };
-}
-
-/** What fetch says is in the cause: ECONNREFUSED and the like. A message may quote the key or the URL. */
-function reasonOf(error: Error): string {
-  const { code } = (error.cause ?? error) as NodeJS.ErrnoException;
-  return error instanceof FeedFault ? error.message : typeof code === 'string' ? code : error.name;
 }
 
 class FeedFault extends Error {}

@@ -1,4 +1,8 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
 import { type ChatSocket, openChat } from '../support/chat-socket.ts';
 import { type Running, runCommand, startCommand } from '../support/e2e-cli.ts';
@@ -15,19 +19,40 @@ afterAll(async () => {
   await broker?.stop();
 });
 
-/** A socket of somebody else's. */
-const other = async (sub: string): Promise<ChatSocket> => {
+const ticketFor = async (sub: string): Promise<{ ticket: string; url: string }> => {
   const answer = await fetch(`${broker.url}/tickets`, {
     method: 'POST',
     headers: { authorization: `Bearer ${keyOf('backend')}`, 'content-type': 'application/json' },
     body: JSON.stringify({ sub, username: sub }),
   });
-  return openChat(((await answer.json()) as { url: string }).url);
+  return (await answer.json()) as { ticket: string; url: string };
 };
+/** A socket of somebody else's. */
+const other = async (sub: string): Promise<ChatSocket> => openChat((await ticketFor(sub)).url);
 const withToken = async () => ({ TICKET_BROKER_TOKEN: await broker.token() });
 const at = () => ['--url', broker.url];
 const shown = (client: Running, text: string) =>
   until(() => client.stdout().includes(text), `it prints ${text}`);
+
+/** A server that is no broker: it lets everybody in, or refuses whatever it is asked. */
+async function startServer(answer: ((socket: WebSocket) => void) | Record<string, string>) {
+  const server = createServer((_request, response) => {
+    response.writeHead(401, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+  });
+  if (typeof answer === 'function') {
+    new WebSocketServer({ server, handleProtocols: () => 'ticket-broker' }).on('connection', answer);
+  }
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
 let rooms = 0;
 const aRoom = () => `cli ${++rooms}`;
 
@@ -145,6 +170,69 @@ describe('staying', () => {
       code: 1,
       stderr: expect.stringContaining('closed: revoked'),
     });
+  });
+});
+
+describe('with a ticket', () => {
+  const aTicket = async () => (await ticketFor('carol')).ticket;
+  const said = (ran: { stdout: string }) =>
+    ran.stdout
+      .trimEnd()
+      .split('\n')
+      .map((text) => JSON.parse(text));
+
+  test('what is piped in is sent as it is, what comes is printed so, and it ends a moment later', async () => {
+    const ran = await runCommand(['connect', await aTicket(), ...at()], { stdin: `${line}\n` });
+    expect(ran).toMatchObject({ code: 0, stderr: 'closed: 1000\n' });
+    expect(said(ran)).toEqual([
+      expect.objectContaining({ type: 'welcome', sub: 'carol' }),
+      expect.objectContaining({ type: 'test', user: 'carol', payload: { message: 'Hello' } }),
+    ]);
+  });
+
+  test('it listens for as long as --wait says, also where nothing is piped in', async () => {
+    const client = startCommand(['connect', await aTicket(), '--wait', '3', ...at()]);
+    client.process.stdin.end();
+    await shown(client, '"welcome"');
+    const bob = await other('bob');
+    bob.say({ type: 'message', payload: { text: 'still there?' } });
+    await shown(client, 'still there?');
+    expect(await client.ended()).toMatchObject({ code: 0 });
+    bob.socket.close();
+  });
+
+  test('what others say, close and refuse with makes the terminal do nothing', async () => {
+    const client = startCommand(['connect', await aTicket(), ...at()]);
+    await shown(client, '"welcome"');
+    const bob = await other('bob');
+    bob.say({ type: 'message', payload: { text: 'red \u009b31m\u202e' } });
+    await shown(client, '"red \\u009b31m\\u202e"');
+    bob.socket.close();
+    client.process.stdin.end(line);
+    expect((await client.ended()).code).toBe(0);
+
+    // Not a broker, and up to no good.
+    await using strange = await startServer((socket) => {
+      socket.send('plain \u001b[2J\u009b2J');
+      socket.close(4000, 'why \u001b]0;\u202e');
+    });
+    const plain = await runCommand(['connect', 'wst_x', '--url', strange.url]);
+    expect(plain).toMatchObject({
+      stdout: 'plain \ufffd[2J\ufffd2J\n',
+      stderr: 'closed: 4000 why \ufffd]0;\ufffd\n',
+    });
+    const json = await runCommand(['connect', 'wst_x', '--json', '--url', strange.url]);
+    expect(said(json)).toEqual(['plain \u001b[2J\u009b2J']);
+    expect(json.stdout).toBe('"plain \\u001b[2J\\u009b2J"\n');
+    const body = { error: 'no\u009b2J', error_description: 'Not \u202eyou' };
+    await using refusing = await startServer(body);
+    const refused = await runCommand(['connect', 'wst_x', '--url', refusing.url]);
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: 'ticket-broker: refused: 401 no\ufffd2J: Not \ufffdyou\n',
+    });
+    const login = await runCommand(['token', 'alice', '--url', refusing.url], { stdin: password });
+    expect(login).toMatchObject({ code: 1, stderr: 'ticket-broker: 401 no\ufffd2J: Not \ufffdyou\n' });
   });
 });
 

@@ -3,17 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { hashPassword } from '../../src/credentials/passwords.ts';
 import type { Finding, Severity } from '../../src/doctor/finding.ts';
 import { grants, userRules } from '../support/acl.ts';
 import { type BrokerProcess, secretsIn, startBroker } from '../support/broker-process.ts';
 import { startAuthority } from '../support/certificates.ts';
-import { runCommand } from '../support/e2e-cli.ts';
+import { runCommand, startCommand } from '../support/e2e-cli.ts';
 import { type Front, type FrontOptions, startFront } from '../support/e2e-front.ts';
+import { until } from '../support/e2e-until.ts';
 import { freePort, type RedisServer, startRedisServer } from '../support/redis-server.ts';
 import { command, startCluster, startSentinels } from '../support/redis-topologies.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
@@ -500,6 +503,49 @@ describe('finds what is wrong at the entrance:', () => {
     expectBad(await behind({ broker: port }), ['fault', 'url'], /502/);
     const node = await doctor(['--node', `http://127.0.0.1:${port}`]);
     expectBad(node, ['fault', 'ready'], /ECONNREFUSED/);
+  });
+
+  test('what is asked while sockets are open is cut off, and it ends all the same', async () => {
+    const locations = 'location /sessions { return 444; } location /verify { return 404; }';
+    await using at = await startFront({ broker: broker.port, locations });
+    const running = startCommand(['doctor', '--json', ...atFront(at.url), ...withKey()]);
+    try {
+      await until(() => running.process.exitCode !== null, 'it has ended', 20);
+    } finally {
+      running.process.kill();
+    }
+    const { stdout, code } = await running.ended();
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    const admission = findings.find(({ id }) => id === 'admission');
+    expect([code, admission]).toEqual([
+      1,
+      expect.objectContaining({ severity: 'fault', says: expect.stringContaining('stopped answering') }),
+    ]);
+  });
+
+  test('a log is looked at behind which anybody is let in, and it ends all the same', async () => {
+    const anybody = new WebSocketServer({
+      host: '127.0.0.1',
+      port: 0,
+      handleProtocols: () => 'ticket-broker',
+    });
+    await once(anybody, 'listening');
+    const { port } = anybody.address() as AddressInfo;
+    const log = join(folder, 'let-in.log');
+    await writeFile(log, '');
+    await using at = await startFront({
+      broker: broker.port,
+      locations: `location = /ws { proxy_pass http://127.0.0.1:${port}; } location /verify { return 404; }`,
+    });
+    const running = startCommand(['doctor', '--json', ...atFront(at.url), '--proxy-log', log]);
+    try {
+      await until(() => running.process.exitCode !== null, 'it has ended', 20);
+      expect(anybody.clients.size).toBe(0);
+    } finally {
+      running.process.kill();
+      for (const socket of anybody.clients) socket.terminate();
+      anybody.close();
+    }
   });
 
   test('a node cannot serve, and says why', async () => {

@@ -10,6 +10,7 @@ import { type BrokerProcess, repository, sharedStore, startBroker } from '../sup
 import { ask, handshake } from '../support/e2e-raw-http.ts';
 import { until } from '../support/e2e-until.ts';
 import { freePort } from '../support/redis-server.ts';
+import { betweenClientAndNode } from '../support/reserved-messages.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
 const run = promisify(execFile);
@@ -41,7 +42,7 @@ afterAll(async () => {
 test.each([
   ['Redis', () => ({ REDIS_URL: store['REDIS_URL'] })],
   ['the broker', () => ({ BROKER_URL: broker.url, BROKER_KEY: keyOf('node') })],
-])('installed in an empty folder, it guards twenty lines of ws, asking %s', async (_what, env) => {
+])('installed in an empty folder, it guards a few lines of ws, asking %s', async (_what, env) => {
   const port = await freePort();
   const server = spawn(process.execPath, ['server.js'], {
     cwd: folder,
@@ -53,6 +54,14 @@ test.each([
     const { ticket, ticket_id } = await broker.mint();
     const socket = new WebSocket(`ws://127.0.0.1:${port}`, ['chat', `ticket.${ticket}`]);
     expect(String((await once(socket, 'message'))[0])).toBe('hello alice');
+
+    const other = new WebSocket(`ws://127.0.0.1:${port}/?ticket=${(await broker.mint()).ticket}`);
+    await once(other, 'message');
+    const heard = once(socket, 'message');
+    for (const said of [...betweenClientAndNode, 'hi']) other.send(said);
+    expect(JSON.parse(String((await heard)[0]))).toEqual({ type: 'message', user: 'alice', text: 'hi' });
+    other.close();
+
     const replay = await ask(port, handshake({ target: `/?ticket=${ticket}` }));
     expect(replay).toMatchObject({ status: 401, body: { error: 'invalid_ticket' } });
 

@@ -7,6 +7,7 @@ import { type BrokerProcess, secretsIn, startBroker } from '../support/broker-pr
 import { ask, handshake } from '../support/e2e-raw-http.ts';
 import { until } from '../support/e2e-until.ts';
 import { type Door, type ProxyName, startChatNode, startProxy } from '../support/proxies.ts';
+import { betweenClientAndNode } from '../support/reserved-messages.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -18,6 +19,24 @@ const needs: Record<ProxyName, NodeJS.ProcessEnv> = {
   haproxy: twice,
 };
 const unknown = `wst_${'A'.repeat(43)}`;
+
+/** A node that takes nobody, and keeps what it was asked. */
+async function startWitness() {
+  const seen: IncomingMessage[] = [];
+  const node = createServer();
+  node.on('upgrade', (request, socket) => {
+    seen.push(request);
+    socket.on('error', () => {}); // a proxy may hang up with a reset
+    socket.end('HTTP/1.1 400 Seen\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+  });
+  node.listen(0, '127.0.0.1');
+  await once(node, 'listening');
+  return {
+    seen,
+    port: (node.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => void node.close(),
+  };
+}
 
 describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind %s', (name, need) => {
   const env = {
@@ -101,6 +120,24 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
     expect((await closed)[0]).toBe(3003);
   });
 
+  test.each(['python', 'ws'] as const)(
+    'the chat node in %s passes nothing on that is between a client and its node: a ticket may be in it',
+    async (kind) => {
+      await using other = await startChatNode(kind, { BROKER_URL: broker.url, BROKER_KEY: keyOf('node') });
+      await using door = await startProxy(name, { broker: broker.port, node: other.port });
+      const visit = async () => {
+        const { ticket } = await broker.mint();
+        return (await dial('', ['chat', `ticket.${ticket}`], {}, door.port)).socket;
+      };
+      const [hearer, speaker] = [await visit(), await visit()];
+      for (const said of betweenClientAndNode) speaker.send(said);
+      speaker.send('hello');
+      const [data] = await once(hearer, 'message');
+      expect(JSON.parse(String(data))).toEqual({ type: 'message', user: 'alice', text: 'hello' });
+      for (const socket of [hearer, speaker]) socket.terminate();
+    },
+  );
+
   test('without a ticket, with a bad one, or from elsewhere, the node hears nothing', async () => {
     expect((await knock('/chat')).status).toBe(401);
     expect((await knock(`/chat?ticket=${unknown}`)).status).toBe(401);
@@ -119,19 +156,9 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
   });
 
   test('and neither is one that says who it is, in any spelling', async () => {
-    const seen: IncomingMessage[] = [];
-    const upstream = createServer();
-    upstream.on('upgrade', (request, socket) => {
-      seen.push(request);
-      socket.on('error', () => {}); // a proxy may hang up with a reset
-      socket.end('HTTP/1.1 400 Seen\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
-    });
-    upstream.listen(0, '127.0.0.1');
-    await once(upstream, 'listening');
-    await using door = await startProxy(name, {
-      broker: broker.port,
-      node: (upstream.address() as AddressInfo).port,
-    });
+    await using upstream = await startWitness();
+    const { seen } = upstream;
+    await using door = await startProxy(name, { broker: broker.port, node: upstream.port });
     for (const header of [
       'X-Auth-Request-User',
       'x-auth-request-user',
@@ -166,7 +193,41 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
       expect(request.rawHeaders.join('\n')).not.toContain('mallory');
       expect(secretsIn(`${request.url}\n${request.rawHeaders.join('\n')}`)).toEqual([]);
     }
-    upstream.close();
+  });
+
+  test('the node hears which subprotocols were offered, wherever among them the ticket was, and no ticket', async () => {
+    await using upstream = await startWitness();
+    await using door = await startProxy(name, { broker: broker.port, node: upstream.port });
+    const offers: [(ticket: string) => string, string[] | undefined][] = [
+      [(ticket) => `chat, ${ticket}`, ['chat']],
+      [(ticket) => `${ticket}, chat`, ['chat']],
+      [(ticket) => `v2, v1, ${ticket}`, ['v2', 'v1']],
+      [(ticket) => `v2,${ticket} ,v1,v0`, ['v2', 'v1', 'v0']],
+      [(ticket) => `${ticket} , v2, v1`, ['v2', 'v1']],
+      [(ticket) => `my.ticket.v1, ${ticket}, ticket`, ['my.ticket.v1', 'ticket']],
+      [(ticket) => ticket, undefined],
+    ];
+    for (const [offer, heard] of offers) {
+      const { ticket } = await broker.mint();
+      const offered = offer(`ticket.${ticket}`);
+      const headers = { 'Sec-WebSocket-Protocol': offered };
+      await ask(door.port, handshake({ target: '/chat', headers }));
+      const { headers: told, rawHeaders } = upstream.seen.pop() as IncomingMessage;
+      expect(told['sec-websocket-protocol']?.split(/\s*,\s*/), offered).toEqual(heard);
+      expect(secretsIn(rawHeaders.join('\n')), offered).toEqual([]);
+    }
+    // In two headers, which is the same to HTTP; nginx tells of the first one only.
+    for (const [first, second] of [
+      ['chat', 'ticket.'],
+      ['ticket.', 'chat'],
+    ]) {
+      const { ticket } = await broker.mint();
+      const [one, other] = [first, second].map((text) => text?.replace(/\.$/, `.${ticket}`));
+      const headers = { 'Sec-WebSocket-Protocol': `${one}\r\nSec-WebSocket-Protocol: ${other}` };
+      await ask(door.port, handshake({ target: '/chat', headers }));
+      const { headers: told } = upstream.seen.pop() as IncomingMessage;
+      expect(['chat', ...(name === 'nginx' ? [undefined] : [])]).toContain(told['sec-websocket-protocol']);
+    }
   });
 
   test('a chat node that is gone is no verdict on the ticket or the user', async () => {

@@ -59,7 +59,8 @@ export async function startProxy(name: ProxyName, to: { broker: number; node: nu
 }
 
 const chatNodes = {
-  python: ['/usr/bin/python3', 'examples/chat-node-python/chat_node.py'],
+  // Where another version of `websockets` is to be tried, TEST_PYTHON names a Python that has it.
+  python: [process.env['TEST_PYTHON'] ?? '/usr/bin/python3', 'examples/chat-node-python/chat_node.py'],
   ws: [process.execPath, 'examples/chat-node-ws/chat-node.js'],
 } as const;
 

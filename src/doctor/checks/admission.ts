@@ -46,16 +46,15 @@ export async function checkAdmission(options: AdmissionOptions): Promise<Admissi
     forwarded: `for="[${spoofed}]"`,
   };
   const began = await redis?.time();
-  const first = await knock(door, { path, ticket: probe.ticket, headers });
+  using first = await knock(door, { path, ticket: probe.ticket, headers });
   if (first.outcome !== 'admitted') {
     const [, ...others] = unseen('No socket could be opened.');
     return { findings: [...findings, judgeRefusal(first, probe, path), ...others], clocks: [] };
   }
-  const second = await knock(door, { path, ticket: probe.ticket });
+  using second = await knock(door, { path, ticket: probe.ticket });
   const listed = await listing(options, probe, first.session);
   const others = redis ? await moreVisits(options, redis) : [];
   const ended = await redis?.time();
-  for (const socket of [first, second]) if (socket.outcome === 'admitted') socket.close();
 
   const address = listed
     ? judgeAddress({

@@ -1,3 +1,4 @@
+import { fetchFailure } from '../../fetch-failure.ts';
 import { type Finding, fault, ok, warning } from '../finding.ts';
 import { isPublicHost } from '../public-host.ts';
 
@@ -66,9 +67,7 @@ function isUsable(key: unknown): key is Jwk {
   );
 }
 
-/** fetch says what happened in the cause. */
 function reasonOf(error: Error): string {
-  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
   if (error.name === 'TimeoutError') return 'no answer within 3 s';
-  return code ?? (error instanceof SyntaxError ? 'it answers something that is no JSON' : error.name);
+  return error instanceof SyntaxError ? 'it answers something that is no JSON' : fetchFailure(error);
 }

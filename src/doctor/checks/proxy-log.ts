@@ -32,8 +32,8 @@ export async function checkProxyLog(file: string, door: Door | undefined, path: 
   }
 
   const sent = [newTicket(randomBytes), newTicket(randomBytes)] as const;
-  await knock(door, { path, ticket: sent[0], transport: 'query' });
-  await knock(door, { path, ticket: sent[1], transport: 'subprotocol' });
+  using _inQuery = await knock(door, { path, ticket: sent[0], transport: 'query' });
+  using _asSubprotocol = await knock(door, { path, ticket: sent[1], transport: 'subprotocol' });
   const written = await growth(file, before);
   const logged = sent.map((ticket) => written.includes(ticket));
   if (logged.some(Boolean)) {
