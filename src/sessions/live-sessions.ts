@@ -159,6 +159,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
           over.cancel();
           live.delete(held);
           const { session_id, record } = session;
+          // What could not be taken out now is taken out with the node's next lease.
           registry.remove({ session_id, sub: record.sub }).catch(() => {});
           const { ip, via } = peer;
           recordEnd(log, {

@@ -22,7 +22,8 @@ export interface SessionPage {
 
 /**
  * The live sessions of all nodes. Those of a node are listed as long as its lease is renewed, and are gone with it: there
- * is one lease for a node, none for a socket. Every driver passes `test/support/registry-contract.ts`.
+ * is one lease for a node, none for a socket. What could not be added or removed is with a later lease. Whatever is past its
+ * `exp` is not listed. Every driver passes `test/support/registry-contract.ts`.
  */
 export interface Registry {
   add(session: ListedSession): Promise<void>;

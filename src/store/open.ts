@@ -56,7 +56,7 @@ export function openStore(options: OpenStoreOptions): Opened {
     return closing({
       store: memoryStore({ now }),
       feed: memoryFeed({ now, retention }),
-      registry: memoryRegistry(),
+      registry: memoryRegistry(now),
       families: memoryFamilies(now),
       openBackplane: memoryBackplane,
     });

@@ -6,7 +6,8 @@ import { connect } from '../../src/store/connection.ts';
 import { redisRegistry } from '../../src/store/redis-registry.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 import { command } from '../support/redis-topologies.ts';
-import { registryContract } from '../support/registry-contract.ts';
+import { listed, registryContract } from '../support/registry-contract.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const prefix = `test-${randomUUID()}:`;
 
@@ -89,6 +90,26 @@ describe('Redis registry', () => {
     await expect.poll(() => here.ofSubject('emil'), { timeout: 5000 }).toEqual([]);
     expect(await here.find(lost.session_id)).toBeUndefined();
     await here.close();
+  });
+
+  test('takes out what left while Redis could not be reached, for all nodes', async () => {
+    const server = await startRedisServer();
+    const proxy = await startTcpProxy(server.port);
+    const cutOff = await open('cut-off', `redis://127.0.0.1:${proxy.port}`, 900);
+    const watcher = await open('watcher', server.url, 900);
+    const [gone, stays] = [aSession('cut-off', 'gina'), aSession('cut-off', 'gina')];
+    await Promise.all([cutOff.add(gone), cutOff.add(stays)]);
+    proxy.pointTo(1);
+    proxy.cut();
+    await expect(cutOff.remove(gone)).rejects.toMatchObject({ code: 'store_unavailable' });
+    proxy.pointTo(server.port);
+    // `stays` may be gone with the lease for a moment.
+    await expect
+      .poll(() => Promise.all([watcher.ofSubject('gina'), listed(watcher)]), { timeout: 5000 })
+      .toEqual([[stays], [stays.session_id]]);
+    await Promise.all([cutOff.close(), watcher.close()]);
+    await proxy.close();
+    await server.dispose();
   });
 
   test('tells a Redis that lost everything again', async () => {
