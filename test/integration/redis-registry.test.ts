@@ -5,7 +5,16 @@ import type { ListedSession } from '../../src/sessions/registry.ts';
 import { connect } from '../../src/store/connection.ts';
 import { redisRegistry } from '../../src/store/redis-registry.ts';
 import { startRedisServer } from '../support/redis-server.ts';
-import { command } from '../support/redis-topologies.ts';
+import {
+  command,
+  cutReplicas,
+  infoOf,
+  inSync,
+  promote,
+  replicate,
+  startNode,
+  until,
+} from '../support/redis-topologies.ts';
 import { listed, registryContract } from '../support/registry-contract.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -108,6 +117,54 @@ describe('Redis registry', () => {
       .poll(() => Promise.all([watcher.ofSubject('gina'), listed(watcher)]), { timeout: 5000 })
       .toEqual([[stays], [stays.session_id]]);
     await Promise.all([cutOff.close(), watcher.close()]);
+    await proxy.close();
+    await server.dispose();
+  });
+
+  test('tells a promoted replica what it lacks, and takes out what it still has', async () => {
+    const [primary, replica] = [await startNode(), await startNode()];
+    await replicate(replica, primary);
+    const proxy = await startTcpProxy(primary.port);
+    const registry = await open('failed-over', `redis://127.0.0.1:${proxy.port}`, 900);
+    const [gone, stays] = [aSession('failed-over', 'hugo'), aSession('failed-over', 'hugo')];
+    const late = { ...aSession('failed-over', 'hugo'), since: stays.since + 1 };
+    await Promise.all([registry.add(gone), registry.add(stays)]);
+    // At its first renewal, a node goes through its hash in any case.
+    await until('a renewal', async () => 'cmdstat_hscan' in (await infoOf(primary, 'commandstats')));
+    await inSync(replica, primary);
+    await cutReplicas(primary);
+    await registry.remove(gone);
+    await registry.add(late);
+    await promote(replica);
+    const watcher = await open('watcher', replica.url, 900);
+    expect(await watcher.find(gone.session_id)).toEqual(gone);
+    await proxy.move(replica.port);
+    await expect
+      .poll(async () => [await watcher.ofSubject('hugo'), new Set(await listed(watcher))], { timeout: 5000 })
+      .toEqual([[stays, late], new Set([stays.session_id, late.session_id])]);
+    await Promise.all([registry.close(), watcher.close()]);
+    await proxy.close();
+    await Promise.all([primary.dispose(), replica.dispose()]);
+  });
+
+  test('tells everything again after its lease has run out, also where something was added since', async () => {
+    const leaseMs = 2400;
+    const server = await startRedisServer();
+    const proxy = await startTcpProxy(server.port);
+    const registry = await open('away', `redis://127.0.0.1:${proxy.port}`, leaseMs);
+    const watcher = await open('watcher', server.url, leaseMs);
+    const first = aSession('away', 'ines');
+    await registry.add(first);
+    proxy.pointTo(1);
+    proxy.cut();
+    await expect.poll(() => watcher.ofSubject('ines'), { timeout: 5000 }).toEqual([]);
+    const second = { ...aSession('away', 'ines'), since: first.since + 1 };
+    proxy.pointTo(server.port);
+    await until('the node to be back', () => registry.add(second).then(() => true));
+    await expect
+      .poll(async () => [await watcher.ofSubject('ines'), new Set(await listed(watcher))], { timeout: 5000 })
+      .toEqual([[first, second], new Set([first.session_id, second.session_id])]);
+    await Promise.all([registry.close(), watcher.close()]);
     await proxy.close();
     await server.dispose();
   });

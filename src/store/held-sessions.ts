@@ -1,0 +1,143 @@
+import type { ListedSession, Registry } from '../sessions/registry.ts';
+import type { RedisConnection } from './connection.ts';
+import { enlisting } from './enlisting.ts';
+import type { RegistryHashes } from './registry-hashes.ts';
+import { infoField } from './self-test.ts';
+
+export interface HeldSessionsOptions {
+  connection: RedisConnection;
+  hashes: RegistryHashes;
+  /** The name of this process, unlike that of any other. */
+  node: string;
+  /** The longest a session can last, in seconds. */
+  sessionTtl: number;
+  /** Milliseconds after which a silent node's sessions are gone. */
+  leaseMs: number;
+}
+
+/** The sessions that this node has listed. */
+export interface HeldSessions extends Pick<Registry, 'add' | 'remove'> {
+  has(session_id: string): boolean;
+  /** Renews this node's lease: the answer always holds it. */
+  liveNodes(): Promise<Set<string>>;
+  /** Says nothing any more. */
+  stop(): Promise<void>;
+}
+
+/** Sessions that are said again together, so that the tickets of others do not wait behind all of them. */
+const saidTogether = 1000;
+
+/** Keeps this node's part of the registry true, also to a Redis that could not be reached, was emptied, or failed over. */
+export function heldSessions(options: HeldSessionsOptions): HeldSessions {
+  const { connection, hashes, node, sessionTtl, leaseMs } = options;
+  const own = hashes.ofNode(node);
+  const held = new Map<string, ListedSession>();
+  /** Those of them whose writing has not succeeded yet. */
+  const unwritten = new Set<string>();
+  /** The subjects of those that have gone, and whose removal has not succeeded yet. */
+  const unremoved = new Map<string, string>();
+  /** The tenures of the primaries that have all of what is held; undefined: they may lack some. */
+  let complete: string | undefined;
+  let stopped = false;
+
+  const liveNodes = async () => {
+    const answer = await connection.run('lease', hashes.nodes, leaseMs, node);
+    const [entered, live] = answer as [number, string[]];
+    // Its sessions may have been swept away meanwhile, and one that was added since hides that.
+    if (entered === 1) complete = undefined;
+    return new Set(live);
+  };
+  // The lease first: others sweep away what belongs to a node without one.
+  const { enter, settled } = enlisting(connection, liveNodes);
+
+  const write = async (session: ListedSession) => {
+    const { session_id, sub } = session;
+    unwritten.add(session_id);
+    unremoved.delete(session_id);
+    const json = JSON.stringify(session);
+    await enter(
+      { key: own, session_id, json, ttlMs: leaseMs },
+      // No session outlives this one's whole span.
+      { key: hashes.forSubject(sub), session_id, json, ttlMs: sessionTtl * 1000 },
+    );
+    // It may go on under another end by now, and that not be written yet.
+    if (held.get(session_id) === session) unwritten.delete(session_id);
+  };
+
+  const takeOut = async (session_id: string, sub: string) => {
+    unremoved.set(session_id, sub);
+    await enter(
+      { key: own, session_id, json: '', ttlMs: 0 },
+      { key: hashes.forSubject(sub), session_id, json: '', ttlMs: 0 },
+    );
+    unremoved.delete(session_id);
+  };
+
+  /** What is held is written again, what has gone is taken out again. */
+  const sayAgain = async (session_ids: readonly string[]) => {
+    for (let start = 0; start < session_ids.length && !stopped; start += saidTogether) {
+      const together = session_ids.slice(start, start + saidTogether).map((session_id) => {
+        const [session, sub] = [held.get(session_id), unremoved.get(session_id)];
+        if (session) return write(session);
+        return sub === undefined ? undefined : takeOut(session_id, sub);
+      });
+      await Promise.all(together);
+    }
+  };
+
+  /** Takes out what this node is said to hold, and does not. */
+  const takeOutStrays = async () => {
+    let position = '0';
+    do {
+      const { sessions, next } = await hashes.some(own, position);
+      const strays = sessions.filter(({ session_id }) => !held.has(session_id));
+      await Promise.all(strays.map(({ session_id, sub }) => takeOut(session_id, sub)));
+      position = next;
+    } while (position !== '0' && !stopped);
+  };
+
+  const renew = async () => {
+    await liveNodes();
+    const kept = await connection.command('PEXPIRE', own, leaseMs);
+    if (kept === 0 && held.size > 0) complete = undefined;
+    await sayAgain([...unremoved.keys(), ...unwritten]);
+    const tenures = (await connection.info()).map((text) => infoField(text, 'master_replid'));
+    const current = tenures.sort().join();
+    if (current === complete) return;
+    // A replica that was promoted may lack what was added last, and still have what was removed last.
+    await takeOutStrays();
+    await sayAgain([...held.keys()]);
+    complete = current;
+  };
+  let renewing: Promise<void> | undefined;
+  const renewal = setInterval(() => {
+    // One that says everything again may take longer than the time to the next.
+    renewing ??= renew()
+      .catch(() => {})
+      .finally(() => {
+        renewing = undefined;
+      });
+  }, leaseMs / 3).unref();
+
+  return {
+    async add(session) {
+      held.set(session.session_id, session);
+      await write(session);
+    },
+
+    async remove({ session_id, sub }) {
+      held.delete(session_id);
+      unwritten.delete(session_id);
+      await takeOut(session_id, sub);
+    },
+
+    has: (session_id) => held.has(session_id),
+    liveNodes,
+
+    async stop() {
+      stopped = true;
+      clearInterval(renewal);
+      await Promise.allSettled([renewing, settled()]);
+    },
+  };
+}
