@@ -220,7 +220,9 @@ export const RevocationRequest = Type.Object(
 export const RevocationAnswer = Type.Object(
   {
     id: Type.String({ description: 'Its place in the feed.' }),
-    sessions: Type.Integer({ description: 'Live sessions that it reaches.' }),
+    sessions: Type.Integer({
+      description: 'Live sessions that it reaches, as far as they could be counted.',
+    }),
   },
   { title: 'RevocationAnswer' },
 );
