@@ -241,7 +241,10 @@ export const SessionPage = Type.Object(
         session_id: SessionId,
         sub: Type.String(),
         username: Type.String(),
-        node: Type.String({ description: 'The process that holds the socket.' }),
+        node: Type.String({
+          description:
+            'The process that let it in, and that holds the socket unless `via` is `redeem` or `verify`.',
+        }),
         ip: Type.String(),
         since: Type.Number({ description: 'Unix seconds.' }),
         exp: Type.Number({ description: 'Unix seconds.' }),

@@ -1,12 +1,10 @@
-import type { ListedSession, Registry } from '../sessions/registry.ts';
+import { isHeldElsewhere, type ListedSession, type Registry } from '../sessions/registry.ts';
 import { type HeldSessionsOptions, heldSessions } from './held-sessions.ts';
 import { registryHashes } from './registry-hashes.ts';
 
 export interface RedisRegistryOptions extends Omit<HeldSessionsOptions, 'hashes' | 'leaseMs'> {
   /** Begins every key. */
   prefix: string;
-  /** Milliseconds since the epoch. */
-  now: () => number;
   /** Milliseconds after which a silent node's sessions are gone. */
   leaseMs?: number;
 }
@@ -14,13 +12,17 @@ export interface RedisRegistryOptions extends Omit<HeldSessionsOptions, 'hashes'
 /**
  * The registry that all nodes share. `sessions-of:<node>` holds a node's sessions and expires with its lease;
  * `sessions-for:<sub>` finds those of a subject without asking every node; `nodes` tells whose lease is good, and what a dead
- * node has left in a subject's hash is passed over and swept when it is met.
+ * node has left in a subject's hash is passed over and swept when it is met. Sessions that are held elsewhere are listed under
+ * names that stand for no process, `elsewhere-until-<Unix seconds>`, and whose leases last until then.
  */
 export function redisRegistry(options: RedisRegistryOptions): Registry {
   const { connection, prefix, node, now, leaseMs = 15_000 } = options;
   const hashes = registryHashes(connection, prefix);
   const held = heldSessions({ ...options, hashes, leaseMs });
   const isOver = ({ exp }: ListedSession) => exp * 1000 <= now();
+  const isHeld = (session: ListedSession, live: ReadonlySet<string>) =>
+    isHeldElsewhere(session) ||
+    (session.node === node ? held.has(session.session_id) : live.has(session.node));
 
   return {
     add: held.add,
@@ -29,10 +31,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
     async ofSubject(sub) {
       const key = hashes.forSubject(sub);
       const [live, all] = await Promise.all([held.liveNodes(), hashes.all(key)]);
-      const gone = all.filter(
-        (session) =>
-          isOver(session) || !(session.node === node ? held.has(session.session_id) : live.has(session.node)),
-      );
+      const gone = all.filter((session) => isOver(session) || !isHeld(session, live));
       if (gone.length > 0) {
         await connection.command('HDEL', key, ...gone.map(({ session_id }) => session_id));
       }

@@ -5,7 +5,7 @@ import type { RedisConnection } from './connection.ts';
 export interface RegistryHashes {
   /** The nodes, by the end of their lease. */
   readonly nodes: string;
-  /** A node's sessions. */
+  /** The sessions of a node, or of what stands for one. */
   ofNode(name: string): string;
   /** A subject's sessions. */
   forSubject(sub: string): string;

@@ -169,13 +169,38 @@ describe('Redis registry', () => {
     await server.dispose();
   });
 
+  test('lists what is held elsewhere until it ends, whatever becomes of the node that let it in', async () => {
+    const server = await startRedisServer();
+    const [first, second] = [await open('first', server.url, 600), await open('second', server.url, 600)];
+    const stays = { ...aSession('first', 'jill'), via: 'redeem' };
+    const ends = { ...aSession('first', 'jill'), via: 'verify', since: stays.since + 1 };
+    await Promise.all([first.add(stays), first.add(ends), first.add(aSession('first', 'jill'))]);
+    await first.close();
+    const seen = async () => [await second.ofSubject('jill'), new Set(await listed(second))];
+    expect(await seen()).toEqual([[stays, ends], new Set([stays.session_id, ends.session_id])]);
+    expect(await second.find(ends.session_id)).toEqual(ends);
+    await second.add({ ...aSession('second', 'jill'), via: 'redeem', exp: Date.now() / 1000 - 1 });
+    const taken = { ...aSession('second', 'jill'), via: 'verify' };
+    await second.add(taken);
+    expect(await second.find(taken.session_id)).toEqual(taken);
+    await second.remove(taken);
+    expect(await seen()).toEqual([[stays, ends], new Set([stays.session_id, ends.session_id])]);
+    await second.close();
+    await server.dispose();
+  });
+
   test('tells a Redis that lost everything again', async () => {
     const server = await startRedisServer();
     const registry = await open('steady', server.url, 600);
     const session = aSession('steady', 'fred');
-    await registry.add(session);
+    const elsewhere = { ...aSession('steady', 'fred'), via: 'redeem', since: session.since + 1 };
+    await Promise.all([registry.add(session), registry.add(elsewhere)]);
     await command(server, 'FLUSHALL');
-    await expect.poll(() => registry.ofSubject('fred'), { timeout: 5000 }).toEqual([session]);
+    await expect
+      .poll(async () => [await registry.ofSubject('fred'), new Set(await listed(registry))], {
+        timeout: 5000,
+      })
+      .toEqual([[session, elsewhere], new Set([session.session_id, elsewhere.session_id])]);
     await registry.close();
     await server.dispose();
   });
