@@ -40,6 +40,9 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   const unwritten = new Set<string>();
   /** The hashes that have those that are gone, and whose removal has not succeeded yet. */
   const unremoved = new Map<string, readonly string[]>();
+  /** Those that were taken out since the last renewal, and before it: a primary that takes over may not have heard of it. */
+  let lately = new Map<string, readonly string[]>();
+  let before = lately;
   /** The places that Redis knows to be alive. */
   const announced = new Set<string>();
   /** The tenures of the primaries that have all of what is held; undefined: they may lack some. */
@@ -88,6 +91,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     unremoved.set(session_id, keys);
     await enter(...keys.map((key) => ({ key, session_id, json: '', ttlMs: 0 })));
     unremoved.delete(session_id);
+    lately.set(session_id, keys);
   };
 
   /** What is held is written again, what has gone is taken out again. */
@@ -115,6 +119,15 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     } while (position !== '0' && !stopped);
   };
 
+  /** To a replica that was promoted: it may lack what was added last, and still have what was removed last. */
+  const sayAll = async () => {
+    // In Cluster, what has come back may be in the hash of its subject only.
+    for (const [session_id, keys] of [...before, ...lately]) unremoved.set(session_id, keys);
+    await takeOutStrays();
+    announced.clear();
+    await sayAgain([...held.keys(), ...unremoved.keys()]);
+  };
+
   const renew = async () => {
     await liveNodes();
     const kept = await connection.command('PEXPIRE', own, leaseMs);
@@ -122,12 +135,10 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     await sayAgain([...unremoved.keys(), ...unwritten]);
     const tenures = (await connection.info()).map((text) => infoField(text, 'master_replid'));
     const current = tenures.sort().join();
-    if (current === complete) return;
-    // A replica that was promoted may lack what was added last, and still have what was removed last.
-    await takeOutStrays();
-    announced.clear();
-    await sayAgain([...held.keys()]);
+    if (current !== complete) await sayAll();
     complete = current;
+    before = lately;
+    lately = new Map();
   };
   let renewing: Promise<void> | undefined;
   const renewal = setInterval(() => {

@@ -4,14 +4,16 @@ import { describe, expect, inject, test } from 'vitest';
 import type { ListedSession } from '../../src/sessions/registry.ts';
 import { connect } from '../../src/store/connection.ts';
 import { redisRegistry } from '../../src/store/redis-registry.ts';
-import { startRedisServer } from '../support/redis-server.ts';
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
 import {
   command,
   cutReplicas,
   infoOf,
   inSync,
   promote,
+  replicaOf,
   replicate,
+  startCluster,
   startNode,
   until,
 } from '../support/redis-topologies.ts';
@@ -146,6 +148,34 @@ describe('Redis registry', () => {
     await proxy.close();
     await Promise.all([primary.dispose(), replica.dispose()]);
   });
+
+  test('says what was added and removed last to each primary of a Cluster that fails over', async () => {
+    await using stack = new AsyncDisposableStack();
+    const cluster = await startCluster();
+    stack.defer(() => cluster.dispose());
+    const [registry, watcher] = [await open('sharded', cluster.url, 3000), await open('there', cluster.url)];
+    stack.defer(async () => void (await Promise.all([registry.close(), watcher.close()])));
+    const someSessions = () => Array.from({ length: 30 }, (_, index) => aSession('sharded', `kim-${index}`));
+    const [gone, stay, late] = [someSessions(), someSessions(), someSessions()];
+    await Promise.all([...gone, ...stay].map(registry.add));
+    await until('a renewal', async () => {
+      const stats = await Promise.all(cluster.primaries.map((primary) => infoOf(primary, 'commandstats')));
+      return stats.some((commands) => 'cmdstat_hscan' in commands);
+    });
+    const [victim] = cluster.primaries as [RedisServer, ...RedisServer[]];
+    const replica = await replicaOf(cluster, victim);
+    await inSync(replica, victim);
+    await cutReplicas(victim);
+    await Promise.all([...gone.map(registry.remove), ...late.map(registry.add)]);
+    await victim.stop('SIGKILL');
+    const ofAll = async () => {
+      const subjects = gone.map(({ sub }) => watcher.ofSubject(sub));
+      return new Set((await Promise.all(subjects)).flat().map(({ session_id }) => session_id));
+    };
+    await expect
+      .poll(() => ofAll().catch(() => undefined), { timeout: 20_000 })
+      .toEqual(new Set([...stay, ...late].map(({ session_id }) => session_id)));
+  }, 60_000);
 
   test('tells everything again after its lease has run out, also where something was added since', async () => {
     const leaseMs = 2400;
