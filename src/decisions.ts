@@ -35,7 +35,7 @@ export interface Facts {
   issued_before?: number;
   /** Names the revocation in the feed, and in the ends of the sessions that it reached. */
   rid?: string;
-  /** How many live sessions were found that it reaches. */
+  /** How many live sessions were found that it reaches; 0 also where they could not be counted. */
   sessions?: number;
   /** Why something is revoked, in words. */
   because?: string;

@@ -78,7 +78,7 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
         operationId: 'followRevocations',
         summary: 'Follow the feed as server-sent events',
         description:
-          'Each event is `id: <cursor>`, `event: revocation`, `data: {rid, sub|session_id|ticket_id, issued_before?, reason?, at}`. `Last-Event-ID` resumes; an unknown one begins with all that is retained, so drop the `rid`s that you know. The comment `current`, sent each second, says that this is all there is up to now: without one for three, admit nobody. For service keys with any scope besides `tickets:mint`.',
+          'Each event is `id: <cursor>`, `event: revocation`, `data: {rid, sub|session_id|ticket_id, issued_before?, reason?, at}`. `Last-Event-ID` resumes; an unknown one begins with all that is retained, so drop the `rid`s that you know. The comment `current`, sent each second, says that this is all there is up to now: without one for three, admit nobody. For service keys with any scope besides `tickets:mint`; the stream ends when the key may not follow it any more.',
         tags: ['revocation'],
         security: [{ serviceKey: [] }],
         response: {
@@ -91,10 +91,7 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
       },
     },
     async (request, reply) => {
-      const service = await serviceOf(request);
-      if ([...service.scopes].every((scope) => scope === 'tickets:mint')) {
-        throw new BrokerError('insufficient_scope', { facts: { key: service.name } });
-      }
+      const { name: key } = await followerOf(request);
       if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
       reply.hijack();
       const stream = reply.raw;
@@ -117,7 +114,16 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
       for (const entry of feed.since(last)) write(eventOf(entry));
       write(heartbeat(feed.current));
       const unfollow = feed.follow((entry) => write(eventOf(entry)));
-      const beats = setInterval(() => write(heartbeat(feed.current)), heartbeatMs).unref();
+      const beat = async () => {
+        try {
+          await followerOf(request);
+        } catch {
+          request.log.info({ key }, 'the feed ends for a key that may not follow it any more');
+          return end();
+        }
+        if (!stream.destroyed) write(heartbeat(feed.current));
+      };
+      const beats = setInterval(() => void beat(), heartbeatMs).unref();
       const stop = () => {
         clearInterval(beats);
         unfollow();
@@ -132,6 +138,13 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
       return reply;
     },
   );
+
+  /** Asked again while the stream lasts: a key may be taken away. */
+  async function followerOf(request: FastifyRequest): Promise<Service> {
+    const service = await serviceOf(request);
+    if ([...service.scopes].some((scope) => scope !== 'tickets:mint')) return service;
+    throw new BrokerError('insufficient_scope', { facts: { key: service.name } });
+  }
 
   async function serviceOf(request: FastifyRequest): Promise<Service> {
     const caller = await authenticate(request);

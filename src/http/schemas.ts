@@ -226,7 +226,9 @@ export const RevocationRequest = Type.Object(
 export const RevocationAnswer = Type.Object(
   {
     id: Type.String({ description: 'Its place in the feed.' }),
-    sessions: Type.Integer({ description: 'Live sessions that it reaches.' }),
+    sessions: Type.Integer({
+      description: 'Live sessions that it reaches, as far as they could be counted.',
+    }),
   },
   { title: 'RevocationAnswer' },
 );
@@ -251,7 +253,10 @@ export const SessionPage = Type.Object(
         session_id: SessionId,
         sub: Type.String(),
         username: Type.String(),
-        node: Type.String({ description: 'The process that holds the socket.' }),
+        node: Type.String({
+          description:
+            'The process that let it in, and that holds the socket unless `via` is `redeem` or `verify`.',
+        }),
         ip: Type.String(),
         since: Type.Number({ description: 'Unix seconds.' }),
         exp: Type.Number({ description: 'Unix seconds.' }),

@@ -22,7 +22,7 @@ export interface Revoked {
   rid: string;
   /** What the feed says: of a spent ticket, the session that it opened. */
   target: RevocationTarget;
-  /** Live sessions that it reaches. */
+  /** Live sessions that it reaches, as far as they could be counted. */
   sessions: number;
 }
 
@@ -49,10 +49,14 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
 
   return async (asked, reason) => {
     const target = 'ticket_id' in asked ? await opened(store, asked) : asked;
-    const sessions = await reached(target);
+    // Only told: what cannot be counted is revoked all the same, and no later.
+    const counted = reached(target).then(
+      ({ length }) => length,
+      () => 0,
+    );
     const name = 'sub' in target ? undefined : JSON.stringify(target);
     const before = name === undefined ? undefined : done.get(name);
-    if (before) return { ...before, target, sessions: sessions.length };
+    if (before) return { ...before, target, sessions: await counted };
     const rid = randomUUID();
     const revocation = { ...target, rid, at: now() / 1000, ...(reason && { reason }) };
     const id = await feed.publish(revocation).catch((error: unknown) => {
@@ -60,7 +64,7 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
       throw error;
     });
     if (name !== undefined) done.set(name, { id, rid });
-    return { id, rid, target, sessions: sessions.length };
+    return { id, rid, target, sessions: await counted };
   };
 }
 

@@ -11,9 +11,9 @@ const batches = 20;
  * (full jitter), so that they do not all knock at the other nodes at once. Those that do not close are cut off at the end.
  */
 export async function drain(sockets: readonly WebSocket[], timeoutMs: number): Promise<void> {
-  const closed = sockets.map(
-    (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
-  );
+  const closed = sockets
+    .filter((socket) => socket.readyState !== socket.CLOSED)
+    .map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())));
   const spread = Math.min(timeoutMs * 0.8, (sockets.length / perSecond) * 1000);
   const cutOff = setTimeout(() => {
     for (const socket of sockets) socket.terminate();

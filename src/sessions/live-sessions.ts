@@ -4,7 +4,7 @@ import type { Feed } from '../revocations/feed.ts';
 import { type Revocation, reaches } from '../revocations/revocation.ts';
 import { closeCodes } from './close-codes.ts';
 import { type Deadline, deadline } from './deadline.ts';
-import type { ListedSession, Registry } from './registry.ts';
+import { isHeldElsewhere, type ListedSession, type Registry } from './registry.ts';
 import type { Session } from './session.ts';
 import { timetable } from './timetable.ts';
 
@@ -117,7 +117,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
     await registry.add({ session_id, sub, username, node, ip, since, exp: session.exp, auth_time, via });
     if (maxPerSubject === 0) return;
     // Others hold the sockets of what they redeemed, and may have closed them already.
-    const all = (await registry.ofSubject(sub)).filter((other) => !['redeem', 'verify'].includes(other.via));
+    const all = (await registry.ofSubject(sub)).filter((other) => !isHeldElsewhere(other));
     if (all.length > maxPerSubject) await endSessions(all.slice(0, all.length - maxPerSubject));
   };
   // What could not be listed now is listed with the node's next lease.
@@ -159,6 +159,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
           over.cancel();
           live.delete(held);
           const { session_id, record } = session;
+          // What could not be taken out now is taken out with the node's next lease.
           registry.remove({ session_id, sub: record.sub }).catch(() => {});
           const { ip, via } = peer;
           recordEnd(log, {

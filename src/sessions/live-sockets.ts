@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Metrics } from '../metrics.ts';
 import { closeCodes } from './close-codes.ts';
@@ -11,6 +12,7 @@ import type { Session } from './session.ts';
 const closeWithinMs = 5000;
 
 export interface LiveSocketsOptions extends ReceiverOptions {
+  log: Pick<Logger, 'info' | 'error'>;
   metrics: Pick<Metrics, 'socketOpened' | 'socketClosed'>;
   sessions: LiveSessions;
   /** What lives behind the gate; undefined: nothing. */
@@ -20,7 +22,7 @@ export interface LiveSocketsOptions extends ReceiverOptions {
 }
 
 export interface LiveSockets {
-  /** Takes over a socket that has just been opened, until it closes. */
+  /** Takes over a socket that has been admitted, until it closes; one that has gone meanwhile is left alone. */
   add(socket: WebSocket, session: Session, peer: Peer): void;
   /** Sends every peer elsewhere within `timeout` milliseconds, a few at a time. */
   closeAll(timeout: number): Promise<void>;
@@ -28,7 +30,7 @@ export interface LiveSockets {
 
 /** The admitted sockets of this process: welcomed, kept alive, refreshed, and closed when their session is over. */
 export function liveSockets(options: LiveSocketsOptions): LiveSockets {
-  const { now, metrics, sessions, enter } = options;
+  const { now, log, metrics, sessions, enter } = options;
   const receive = receiver(options);
   const live = new Set<WebSocket>();
   const silent = new WeakSet<WebSocket>();
@@ -46,14 +48,19 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
 
   return {
     add(socket, session, peer) {
+      const { session_id, ticket_id, record } = session;
+      const { sub, username, rooms, context } = record;
+      if (socket.readyState !== socket.OPEN) {
+        // Its 'close' may have been already: nobody would ever take it out again.
+        log.info({ session_id, ticket_id, sub, ip: peer.ip }, 'gone before its session began');
+        return;
+      }
       if (closing) {
         socket.close(closeCodes.restarting, JSON.stringify({ reconnect_after_ms: 0 }));
         return;
       }
       live.add(socket);
       metrics.socketOpened();
-      const { session_id, record } = session;
-      const { sub, username, rooms, context } = record;
       const expires_in = Math.floor((session.deadline - now()) / 1000);
       send(socket, { type: 'welcome', session_id, sub, username, rooms, context, expires_in });
       const entered = sessions.enter(session, peer, {

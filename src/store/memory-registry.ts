@@ -1,9 +1,9 @@
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 
-/** The registry of a single process. */
-export function memoryRegistry(): Registry {
+/** The registry of a single process. @param now milliseconds since the epoch */
+export function memoryRegistry(now: () => number): Registry {
   const sessions = new Map<string, ListedSession>();
-  const of = (sub: string) => [...sessions.values()].filter((session) => session.sub === sub);
+  const listed = () => [...sessions.values()].filter(({ exp }) => exp * 1000 > now());
   return {
     async add(session) {
       sessions.set(session.session_id, session);
@@ -11,9 +11,12 @@ export function memoryRegistry(): Registry {
     async remove({ session_id }) {
       sessions.delete(session_id);
     },
-    ofSubject: async (sub) => of(sub),
-    page: async () => ({ sessions: [...sessions.values()] }),
-    find: async (session_id) => sessions.get(session_id),
+    ofSubject: async (sub) => listed().filter((session) => session.sub === sub),
+    page: async () => ({ sessions: listed() }),
+    find: async (session_id) => {
+      const session = sessions.get(session_id);
+      return session && session.exp * 1000 > now() ? session : undefined;
+    },
     async close() {
       sessions.clear();
     },

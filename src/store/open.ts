@@ -61,7 +61,7 @@ export function openStore(options: OpenStoreOptions): Opened {
     return closing({
       store: memoryStore({ now }),
       feed: memoryFeed(remembering),
-      registry: memoryRegistry(),
+      registry: memoryRegistry(now),
       families: memoryFamilies(now),
       openBackplane: memoryBackplane,
     });

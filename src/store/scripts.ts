@@ -156,15 +156,15 @@ return {'restored', tenure}
 `;
 
 /**
- * KEYS: nodes. ARGV: the lease in ms, and the node that renews its own. Answers the nodes whose lease is good, by the
- * server's clock.
+ * KEYS: nodes. ARGV: the lease in ms, and the node that renews its own. Answers 1 where that had none that was still good, by
+ * the server's clock, else 0; and the nodes whose lease is.
  */
 export const leaseScript = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[1]), ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-return redis.call('ZRANGE', KEYS[1], 0, -1)
+local entered = redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[1]), ARGV[2])
+return {entered, redis.call('ZRANGE', KEYS[1], 0, -1)}
 `;
 
 /**

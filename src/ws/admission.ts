@@ -91,7 +91,7 @@ export function admission(options: AdmissionOptions): Admission {
       const facts: Facts = { decision: 'redeem', ip: peer.ip, via: 'message' };
       tellWhereabouts(facts, { ...peer, aud: gate.audience });
       return decide(log, facts, async () => {
-        const session = await gate.refresh(ticket, peer);
+        const session = await gate.redeem(ticket, peer);
         tellSession(facts, session, bindIp);
         return session;
       });

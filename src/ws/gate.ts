@@ -45,7 +45,7 @@ export interface Gate {
    */
   admit(knock: Knock): Promise<Opened | undefined>;
   /** Spends a ticket that arrived on a socket which is open already. @throws BrokerError as `admit` does */
-  refresh(ticket: string, peer: Peer): Promise<Session>;
+  redeem(ticket: string, peer: Peer): Promise<Session>;
   /** The service that stands behind it. */
   readonly audience: string | undefined;
 }
@@ -78,7 +78,7 @@ export function createGate(options: GateOptions): Gate {
       if (accept.has('message')) return undefined;
       throw new BrokerError('invalid_ticket', { reason: 'no_ticket' });
     },
-    async refresh(ticket, { ip, origin, room }) {
+    async redeem(ticket, { ip, origin, room }) {
       return present(soleTicket([ticket], 'invalid_request'), { address: ip, origin, room, aud });
     },
     audience: aud,

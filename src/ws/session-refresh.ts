@@ -8,7 +8,7 @@ import type { Gate } from './gate.ts';
 export interface SessionRefreshOptions {
   decide: Decide;
   log: Pick<Logger, 'info'>;
-  gate: Pick<Gate, 'refresh' | 'audience'>;
+  gate: Pick<Gate, 'redeem' | 'audience'>;
   bindIp: BindIp;
 }
 
@@ -19,7 +19,7 @@ export function sessionRefresh({ decide, log, gate, bindIp }: SessionRefreshOpti
     tellWhereabouts(facts, { aud: gate.audience, room: peer.room });
     return decide(log, facts, async () => {
       try {
-        const fresh = await gate.refresh(ticket, peer);
+        const fresh = await gate.redeem(ticket, peer);
         if (fresh.record.sub !== sub) {
           const facts = { ...(fresh.ticket_id && { ticket_id: fresh.ticket_id }) };
           throw new BrokerError('binding_mismatch', { reason: anotherSubject, facts });

@@ -14,7 +14,7 @@ let keysFile: string;
 beforeAll(async () => {
   keysFile = join(await mkdtemp(join(tmpdir(), 'keys-')), 'keys');
   const digest = createHash('sha256').update(key).digest('hex');
-  await writeFile(keysFile, `backend:${digest}:tickets:mint,revoke,sessions:read\n`);
+  await writeFile(keysFile, `backend:${digest}:tickets:mint,tickets:redeem,revoke,sessions:read\n`);
 });
 
 const backend = { authorization: `Bearer ${key}` };
@@ -290,6 +290,36 @@ describe('a node', () => {
     expect(await first.closed).toEqual({ code: 3003, reason: 'too many sessions' });
     expect([second.socket.readyState, third.socket.readyState]).toEqual([WebSocket.OPEN, WebSocket.OPEN]);
     for (const { socket } of [second, third]) socket.close();
+  });
+
+  test('that is gone leaves what others hold to be listed, and ended by its user, at another node', async () => {
+    const env = { ...sharedStore(inject('redisUrl')), SERVICE_KEYS_FILE: keysFile };
+    const a = await startBroker(env);
+    await using b = await startBroker(env);
+    await Promise.all([a, b].map(ready));
+    const login = await call(b, 'POST', '/api/login', {}, { username: 'alice', password });
+    const token = { authorization: `Bearer ${login.body.token}` };
+    const { ticket } = (await call(a, 'POST', '/tickets', token)).body;
+    const { session_id } = (await call(a, 'POST', '/tickets/redeem', backend, { ticket })).body;
+    const others = (
+      await call(a, 'POST', '/tickets/redeem', backend, {
+        ticket: (await ticketFor(a, 'bob')).ticket,
+      })
+    ).body;
+    await a.stop();
+    expect((await call(b, 'GET', '/sessions?sub=alice', backend)).body.sessions).toMatchObject([
+      { session_id, via: 'redeem' },
+    ]);
+    const answers = [others.session_id, 'A'.repeat(22)].map((name) =>
+      call(b, 'DELETE', `/sessions/${name}`, token),
+    );
+    const [another, unknown] = await Promise.all(answers);
+    expect(another).toMatchObject({ status: 404, body: { error: 'not_found' } });
+    // Nobody is told which sessions there are.
+    expect(unknown).toEqual(another);
+    expect((await call(b, 'DELETE', `/sessions/${session_id}`, token)).status).toBe(204);
+    const revoked = { decision: 'revoke', by: 'user', session_id, granted: true, rid: expect.any(String) };
+    await expect.poll(b.decisions).toContainEqual(expect.objectContaining(revoked));
   });
 
   test('warns before a session ends, moves the end on with a fresh ticket, and closes with 3000 without one', async () => {

@@ -149,7 +149,7 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
       expect(await outcome(socket)).toEqual({ code: 3008 });
       expect(performance.now() - start).toBeGreaterThan(4500);
       const late = { decision: 'redeem', via: 'message', granted: false, reason: 'no_ticket_in_time' };
-      expect(broker.decisions()).toContainEqual(expect.objectContaining(late));
+      await expect.poll(broker.decisions).toContainEqual(expect.objectContaining(late));
     });
   });
 });

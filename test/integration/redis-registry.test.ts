@@ -4,9 +4,21 @@ import { describe, expect, inject, test } from 'vitest';
 import type { ListedSession } from '../../src/sessions/registry.ts';
 import { connect } from '../../src/store/connection.ts';
 import { redisRegistry } from '../../src/store/redis-registry.ts';
-import { startRedisServer } from '../support/redis-server.ts';
-import { command } from '../support/redis-topologies.ts';
-import { registryContract } from '../support/registry-contract.ts';
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
+import {
+  command,
+  cutReplicas,
+  infoOf,
+  inSync,
+  promote,
+  replicaOf,
+  replicate,
+  startCluster,
+  startNode,
+  until,
+} from '../support/redis-topologies.ts';
+import { listed, registryContract } from '../support/registry-contract.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const prefix = `test-${randomUUID()}:`;
 
@@ -91,13 +103,134 @@ describe('Redis registry', () => {
     await here.close();
   });
 
+  test('takes out what left while Redis could not be reached, for all nodes', async () => {
+    const server = await startRedisServer();
+    const proxy = await startTcpProxy(server.port);
+    const cutOff = await open('cut-off', `redis://127.0.0.1:${proxy.port}`, 900);
+    const watcher = await open('watcher', server.url, 900);
+    const [gone, stays] = [aSession('cut-off', 'gina'), aSession('cut-off', 'gina')];
+    await Promise.all([cutOff.add(gone), cutOff.add(stays)]);
+    proxy.pointTo(1);
+    proxy.cut();
+    await expect(cutOff.remove(gone)).rejects.toMatchObject({ code: 'store_unavailable' });
+    proxy.pointTo(server.port);
+    // `stays` may be gone with the lease for a moment.
+    await expect
+      .poll(() => Promise.all([watcher.ofSubject('gina'), listed(watcher)]), { timeout: 5000 })
+      .toEqual([[stays], [stays.session_id]]);
+    await Promise.all([cutOff.close(), watcher.close()]);
+    await proxy.close();
+    await server.dispose();
+  });
+
+  test('tells a promoted replica what it lacks, and takes out what it still has', async () => {
+    const [primary, replica] = [await startNode(), await startNode()];
+    await replicate(replica, primary);
+    const proxy = await startTcpProxy(primary.port);
+    const registry = await open('failed-over', `redis://127.0.0.1:${proxy.port}`, 900);
+    const [gone, stays] = [aSession('failed-over', 'hugo'), aSession('failed-over', 'hugo')];
+    const late = { ...aSession('failed-over', 'hugo'), since: stays.since + 1 };
+    await Promise.all([registry.add(gone), registry.add(stays)]);
+    // At its first renewal, a node goes through its hash in any case.
+    await until('a renewal', async () => 'cmdstat_hscan' in (await infoOf(primary, 'commandstats')));
+    await inSync(replica, primary);
+    await cutReplicas(primary);
+    await registry.remove(gone);
+    await registry.add(late);
+    await promote(replica);
+    const watcher = await open('watcher', replica.url, 900);
+    expect(await watcher.find(gone.session_id)).toEqual(gone);
+    await proxy.move(replica.port);
+    await expect
+      .poll(async () => [await watcher.ofSubject('hugo'), new Set(await listed(watcher))], { timeout: 5000 })
+      .toEqual([[stays, late], new Set([stays.session_id, late.session_id])]);
+    await Promise.all([registry.close(), watcher.close()]);
+    await proxy.close();
+    await Promise.all([primary.dispose(), replica.dispose()]);
+  });
+
+  test('says what was added and removed last to each primary of a Cluster that fails over', async () => {
+    await using stack = new AsyncDisposableStack();
+    const cluster = await startCluster();
+    stack.defer(() => cluster.dispose());
+    const [registry, watcher] = [await open('sharded', cluster.url, 3000), await open('there', cluster.url)];
+    stack.defer(async () => void (await Promise.all([registry.close(), watcher.close()])));
+    const someSessions = () => Array.from({ length: 30 }, (_, index) => aSession('sharded', `kim-${index}`));
+    const [gone, stay, late] = [someSessions(), someSessions(), someSessions()];
+    await Promise.all([...gone, ...stay].map(registry.add));
+    await until('a renewal', async () => {
+      const stats = await Promise.all(cluster.primaries.map((primary) => infoOf(primary, 'commandstats')));
+      return stats.some((commands) => 'cmdstat_hscan' in commands);
+    });
+    const [victim] = cluster.primaries as [RedisServer, ...RedisServer[]];
+    const replica = await replicaOf(cluster, victim);
+    await inSync(replica, victim);
+    await cutReplicas(victim);
+    await Promise.all([...gone.map(registry.remove), ...late.map(registry.add)]);
+    await victim.stop('SIGKILL');
+    const ofAll = async () => {
+      const subjects = gone.map(({ sub }) => watcher.ofSubject(sub));
+      return new Set((await Promise.all(subjects)).flat().map(({ session_id }) => session_id));
+    };
+    await expect
+      .poll(() => ofAll().catch(() => undefined), { timeout: 20_000 })
+      .toEqual(new Set([...stay, ...late].map(({ session_id }) => session_id)));
+  }, 60_000);
+
+  test('tells everything again after its lease has run out, also where something was added since', async () => {
+    const leaseMs = 2400;
+    const server = await startRedisServer();
+    const proxy = await startTcpProxy(server.port);
+    const registry = await open('away', `redis://127.0.0.1:${proxy.port}`, leaseMs);
+    const watcher = await open('watcher', server.url, leaseMs);
+    const first = aSession('away', 'ines');
+    await registry.add(first);
+    proxy.pointTo(1);
+    proxy.cut();
+    await expect.poll(() => watcher.ofSubject('ines'), { timeout: 5000 }).toEqual([]);
+    const second = { ...aSession('away', 'ines'), since: first.since + 1 };
+    proxy.pointTo(server.port);
+    await until('the node to be back', () => registry.add(second).then(() => true));
+    await expect
+      .poll(async () => [await watcher.ofSubject('ines'), new Set(await listed(watcher))], { timeout: 5000 })
+      .toEqual([[first, second], new Set([first.session_id, second.session_id])]);
+    await Promise.all([registry.close(), watcher.close()]);
+    await proxy.close();
+    await server.dispose();
+  });
+
+  test('lists what is held elsewhere until it ends, whatever becomes of the node that let it in', async () => {
+    const server = await startRedisServer();
+    const [first, second] = [await open('first', server.url, 600), await open('second', server.url, 600)];
+    const stays = { ...aSession('first', 'jill'), via: 'redeem' };
+    const ends = { ...aSession('first', 'jill'), via: 'verify', since: stays.since + 1 };
+    await Promise.all([first.add(stays), first.add(ends), first.add(aSession('first', 'jill'))]);
+    await first.close();
+    const seen = async () => [await second.ofSubject('jill'), new Set(await listed(second))];
+    expect(await seen()).toEqual([[stays, ends], new Set([stays.session_id, ends.session_id])]);
+    expect(await second.find(ends.session_id)).toEqual(ends);
+    await second.add({ ...aSession('second', 'jill'), via: 'redeem', exp: Date.now() / 1000 - 1 });
+    const taken = { ...aSession('second', 'jill'), via: 'verify' };
+    await second.add(taken);
+    expect(await second.find(taken.session_id)).toEqual(taken);
+    await second.remove(taken);
+    expect(await seen()).toEqual([[stays, ends], new Set([stays.session_id, ends.session_id])]);
+    await second.close();
+    await server.dispose();
+  });
+
   test('tells a Redis that lost everything again', async () => {
     const server = await startRedisServer();
     const registry = await open('steady', server.url, 600);
     const session = aSession('steady', 'fred');
-    await registry.add(session);
+    const elsewhere = { ...aSession('steady', 'fred'), via: 'redeem', since: session.since + 1 };
+    await Promise.all([registry.add(session), registry.add(elsewhere)]);
     await command(server, 'FLUSHALL');
-    await expect.poll(() => registry.ofSubject('fred'), { timeout: 5000 }).toEqual([session]);
+    await expect
+      .poll(async () => [await registry.ofSubject('fred'), new Set(await listed(registry))], {
+        timeout: 5000,
+      })
+      .toEqual([[session, elsewhere], new Set([session.session_id, elsewhere.session_id])]);
     await registry.close();
     await server.dispose();
   });

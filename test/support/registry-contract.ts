@@ -44,17 +44,31 @@ export function registryContract(driver: string, open: (node: string) => Promise
       expect(await registry.find('nobody')).toBeUndefined();
     });
 
+    test('does not list what is past its end', async () => {
+      const over = { ...aSession('dave'), exp: Date.now() / 1000 - 1 };
+      await registry.add(over);
+      expect(await registry.ofSubject('dave')).toEqual([]);
+      expect(await registry.find(over.session_id)).toBeUndefined();
+      expect(await listed(registry)).not.toContain(over.session_id);
+    });
+
     test('lists all, a page at a time', async () => {
       const added = Array.from({ length: 500 }, () => aSession(`user-${randomUUID()}`));
       await Promise.all(added.map((session) => registry.add(session)));
-      const listed = new Set<string>();
-      let cursor: string | undefined;
-      do {
-        const page = await registry.page(cursor);
-        for (const { session_id } of page.sessions) listed.add(session_id);
-        cursor = page.cursor;
-      } while (cursor !== undefined);
-      for (const { session_id } of added) expect(listed.has(session_id)).toBe(true);
+      const all = new Set(await listed(registry));
+      for (const { session_id } of added) expect(all.has(session_id)).toBe(true);
     });
   });
+}
+
+/** The names of all sessions, of all pages. */
+export async function listed(registry: Registry): Promise<string[]> {
+  const names: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await registry.page(cursor);
+    names.push(...page.sessions.map(({ session_id }) => session_id));
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return names;
 }

@@ -14,7 +14,7 @@ function aSession(name: string): Session {
 }
 
 function setUp() {
-  const [feed, registry] = [memoryFeed({ now, retention: 60_000 }), memoryRegistry()];
+  const [feed, registry] = [memoryFeed({ now, retention: 60_000 }), memoryRegistry(now)];
   const log = { info() {}, warn() {}, error() {} };
   const sessions = liveSessions({
     now,

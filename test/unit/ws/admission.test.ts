@@ -23,7 +23,7 @@ function door(admit: Gate['admit']) {
   const { admit: ask } = admission({
     decide: recordDecisions(metrics),
     log: pino({ level: 'silent' }),
-    gate: { admit, refresh: async () => session, audience: undefined },
+    gate: { admit, redeem: async () => session, audience: undefined },
     visitor: () => ({ address: '192.0.2.1', host: 'chat.example' }),
     maxConnections: 1,
     bindIp: 'off',

@@ -1,0 +1,176 @@
+import { isHeldElsewhere, type ListedSession, type Registry } from '../sessions/registry.ts';
+import type { RedisConnection } from './connection.ts';
+import { enlisting } from './enlisting.ts';
+import type { RegistryHashes } from './registry-hashes.ts';
+import { infoField } from './self-test.ts';
+
+export interface HeldSessionsOptions {
+  connection: RedisConnection;
+  hashes: RegistryHashes;
+  /** The name of this process, unlike that of any other. */
+  node: string;
+  /** The longest a session can last, in seconds. */
+  sessionTtl: number;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Milliseconds after which a silent node's sessions are gone. */
+  leaseMs: number;
+}
+
+/** The sessions that this node has listed. */
+export interface HeldSessions extends Pick<Registry, 'add' | 'remove'> {
+  has(session_id: string): boolean;
+  /** Renews this node's lease: the answer always holds it. */
+  liveNodes(): Promise<Set<string>>;
+  /** Says nothing any more. */
+  stop(): Promise<void>;
+}
+
+/** Seconds of which the sessions that are held elsewhere end together. */
+const hour = 3600;
+/** Sessions that are said again together, so that the tickets of others do not wait behind all of them. */
+const saidTogether = 1000;
+
+/** Keeps this node's part of the registry true, also to a Redis that could not be reached, was emptied, or failed over. */
+export function heldSessions(options: HeldSessionsOptions): HeldSessions {
+  const { connection, hashes, node, sessionTtl, now, leaseMs } = options;
+  const own = hashes.ofNode(node);
+  const held = new Map<string, ListedSession>();
+  /** Those of them whose writing has not succeeded yet. */
+  const unwritten = new Set<string>();
+  /** The hashes that have those that are gone, and whose removal has not succeeded yet. */
+  const unremoved = new Map<string, readonly string[]>();
+  /** Those that were taken out since the last renewal, and before it: a primary that takes over may not have heard of it. */
+  let lately = new Map<string, readonly string[]>();
+  let before = lately;
+  /** The places that Redis knows to be alive. */
+  const announced = new Set<string>();
+  /** The tenures of the primaries that have all of what is held; undefined: they may lack some. */
+  let complete: string | undefined;
+  let stopped = false;
+
+  const liveNodes = async () => {
+    const answer = await connection.run('lease', hashes.nodes, leaseMs, node);
+    const [entered, live] = answer as [number, string[]];
+    // Its sessions may have been swept away meanwhile, and one that was added since hides that.
+    if (entered === 1) complete = undefined;
+    return new Set(live);
+  };
+  // The lease first: others sweep away what belongs to a node without one.
+  const { enter, settled } = enlisting(connection, liveNodes);
+
+  /** Where a session is listed: with this node or, held elsewhere, with those of all nodes that end in the same hour. */
+  const placeOf = (session: ListedSession) => {
+    if (!isHeldElsewhere(session)) return { name: node, ttlMs: leaseMs };
+    const end = Math.ceil(session.exp / hour) * hour;
+    return { name: `elsewhere-until-${end}`, ttlMs: end * 1000 - now() };
+  };
+  const announce = async ({ name, ttlMs }: ReturnType<typeof placeOf>) => {
+    if (name === node || announced.has(name)) return;
+    await connection.run('lease', hashes.nodes, ttlMs, name);
+    announced.add(name);
+  };
+
+  const write = async (session: ListedSession) => {
+    const { session_id, sub } = session;
+    unwritten.add(session_id);
+    unremoved.delete(session_id);
+    const json = JSON.stringify(session);
+    const place = placeOf(session);
+    const entered = enter(
+      { key: hashes.ofNode(place.name), session_id, json, ttlMs: place.ttlMs },
+      // No session outlives this one's whole span.
+      { key: hashes.forSubject(sub), session_id, json, ttlMs: sessionTtl * 1000 },
+    );
+    await Promise.all([entered, announce(place)]);
+    // It may go on under another end by now, and that not be written yet.
+    if (held.get(session_id) === session) unwritten.delete(session_id);
+  };
+
+  const takeOut = async (session_id: string, keys: readonly string[]) => {
+    unremoved.set(session_id, keys);
+    await enter(...keys.map((key) => ({ key, session_id, json: '', ttlMs: 0 })));
+    unremoved.delete(session_id);
+    lately.set(session_id, keys);
+  };
+
+  /** What is held is written again, what has gone is taken out again. */
+  const sayAgain = async (session_ids: readonly string[]) => {
+    for (let start = 0; start < session_ids.length && !stopped; start += saidTogether) {
+      const together = session_ids.slice(start, start + saidTogether).map((session_id) => {
+        const [session, keys] = [held.get(session_id), unremoved.get(session_id)];
+        if (session) return write(session);
+        return keys && takeOut(session_id, keys);
+      });
+      await Promise.all(together);
+    }
+  };
+
+  /** Takes out what this node is said to hold, and does not. */
+  const takeOutStrays = async () => {
+    let position = '0';
+    do {
+      const { sessions, next } = await hashes.some(own, position);
+      const strays = sessions.filter(({ session_id }) => !held.has(session_id));
+      await Promise.all(
+        strays.map(({ session_id, sub }) => takeOut(session_id, [own, hashes.forSubject(sub)])),
+      );
+      position = next;
+    } while (position !== '0' && !stopped);
+  };
+
+  /** To a replica that was promoted: it may lack what was added last, and still have what was removed last. */
+  const sayAll = async () => {
+    // In Cluster, what has come back may be in the hash of its subject only.
+    for (const [session_id, keys] of [...before, ...lately]) unremoved.set(session_id, keys);
+    await takeOutStrays();
+    announced.clear();
+    await sayAgain([...held.keys(), ...unremoved.keys()]);
+  };
+
+  const renew = async () => {
+    await liveNodes();
+    const kept = await connection.command('PEXPIRE', own, leaseMs);
+    if (kept === 0 && ![...held.values()].every(isHeldElsewhere)) complete = undefined;
+    await sayAgain([...unremoved.keys(), ...unwritten]);
+    const tenures = (await connection.info()).map((text) => infoField(text, 'master_replid'));
+    const current = tenures.sort().join();
+    if (current !== complete) await sayAll();
+    complete = current;
+    before = lately;
+    lately = new Map();
+  };
+  let renewing: Promise<void> | undefined;
+  const renewal = setInterval(() => {
+    // One that says everything again may take longer than the time to the next.
+    renewing ??= renew()
+      .catch(() => {})
+      .finally(() => {
+        renewing = undefined;
+      });
+  }, leaseMs / 3).unref();
+
+  return {
+    async add(session) {
+      held.set(session.session_id, session);
+      await write(session);
+    },
+
+    async remove({ session_id, sub }) {
+      const session = held.get(session_id);
+      held.delete(session_id);
+      unwritten.delete(session_id);
+      const listed = session ? hashes.ofNode(placeOf(session).name) : own;
+      await takeOut(session_id, [listed, hashes.forSubject(sub)]);
+    },
+
+    has: (session_id) => held.has(session_id),
+    liveNodes,
+
+    async stop() {
+      stopped = true;
+      clearInterval(renewal);
+      await Promise.allSettled([renewing, settled()]);
+    },
+  };
+}

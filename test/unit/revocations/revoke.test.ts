@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { BrokerError } from '../../../src/errors.ts';
+import { revoker } from '../../../src/revocations/revoke.ts';
+import { memoryStore } from '../../../src/store/memory.ts';
+import { memoryFeed } from '../../../src/store/memory-feed.ts';
+import { memoryRegistry } from '../../../src/store/memory-registry.ts';
+
+const now = Date.now;
+const down = async () => {
+  throw new BrokerError('store_unavailable', { reason: 'store: replied CLUSTERDOWN' });
+};
+
+test.each([
+  [
+    { sub: 'alice', issued_before: now() / 1000 },
+    { sub: 'alice', auth_time: now() / 1000 - 10 },
+  ],
+  [{ session_id: 'one' }, { sub: 'bob', auth_time: 0, session_id: 'one' }],
+])('%j is revoked also where the sessions cannot be counted', async (target, reached) => {
+  const feed = memoryFeed({ now, retention: 60_000 });
+  const registry = { ...memoryRegistry(now), ofSubject: down, find: down };
+  const revoke = revoker({ store: memoryStore({ now }), feed, registry, now });
+  expect(await revoke(target, 'left')).toMatchObject({ target, sessions: 0 });
+  expect(feed.find(reached)).toMatchObject({ reason: 'left' });
+});
