@@ -35,13 +35,18 @@ export class Retained {
     this.#sessionRetention = Math.min(sessionRetention, retention);
   }
 
-  /** Remembers an entry and tells the listeners, unless its revocation is known already or too old to matter. */
+  /**
+   * Remembers an entry and tells the listeners, unless its revocation is too old to matter or known already: then it has its place
+   * where the feed brings it now, so that after a failover, too, all nodes have one order.
+   */
   add(entry: FeedEntry): void {
     const { revocation } = entry;
-    if (this.#isPast(revocation) || this.#entries.has(revocation.rid)) return;
+    if (this.#isPast(revocation)) return;
     this.#forgetPast();
+    const isKnown = this.#entries.delete(revocation.rid);
     this.#entries.set(revocation.rid, entry);
     this.#latest = entry.cursor;
+    if (isKnown) return;
     if ('sub' in revocation) {
       const known = this.#subjects.get(revocation.sub);
       if (!known || known.issued_before < revocation.issued_before)

@@ -27,7 +27,7 @@ export function enlisting(
   beforehand: () => Promise<unknown>,
 ): Enlisting {
   let waiting: Entry[] = [];
-  let sending: Promise<void> | undefined;
+  let sending: Promise<Map<Entry, Promise<unknown>>> | undefined;
   let underWay: Promise<unknown> = Promise.resolve();
 
   const enlist = (entries: Entry[]) => {
@@ -35,7 +35,7 @@ export function enlisting(
     const keys = entries.map(({ key }) => key);
     return connection.run('enlist', keys, ...args);
   };
-  /** Writes what has come together meanwhile, once the write before it is over. */
+  /** Writes what has come together meanwhile, once the write before it is over. @returns what became of each */
   const send = async () => {
     await Promise.allSettled([underWay, sleep(gatherMs)]);
     const entries = waiting;
@@ -43,18 +43,25 @@ export function enlisting(
     underWay = sending ?? underWay;
     sending = undefined;
     await beforehand();
-    // In Cluster, every key is on a primary of its own.
+    // In Cluster, every key is on a primary of its own, and one that is away fails nobody else's.
     const together = Map.groupBy(entries, ({ key }, index) =>
       connection.sharded ? key : Math.floor(index / atOnce),
     );
-    await Promise.all([...together.values()].map(enlist));
+    const written = new Map<Entry, Promise<unknown>>();
+    for (const some of together.values()) {
+      const writing = enlist(some);
+      for (const entry of some) written.set(entry, writing);
+    }
+    await Promise.allSettled(written.values());
+    return written;
   };
 
   return {
-    enter(...entries) {
+    async enter(...entries) {
       waiting.push(...entries);
       sending ??= send();
-      return sending;
+      const written = await sending;
+      await Promise.all(entries.map((entry) => written.get(entry)));
     },
     async settled() {
       await Promise.allSettled([sending, underWay]);

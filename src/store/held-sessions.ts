@@ -3,6 +3,7 @@ import type { RedisConnection } from './connection.ts';
 import { enlisting } from './enlisting.ts';
 import type { RegistryHashes } from './registry-hashes.ts';
 import { infoField } from './self-test.ts';
+import { slices } from './slices.ts';
 
 export interface HeldSessionsOptions {
   connection: RedisConnection;
@@ -30,6 +31,8 @@ export interface HeldSessions extends Pick<Registry, 'add' | 'remove'> {
 const hour = 3600;
 /** Sessions that are said again together, so that the tickets of others do not wait behind all of them. */
 const saidTogether = 1000;
+/** Removals that are remembered at once, while no renewal succeeds. */
+const mostLately = 50_000;
 
 /** Keeps this node's part of the registry true, also to a Redis that could not be reached, was emptied, or failed over. */
 export function heldSessions(options: HeldSessionsOptions): HeldSessions {
@@ -92,18 +95,29 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     await enter(...keys.map((key) => ({ key, session_id, json: '', ttlMs: 0 })));
     unremoved.delete(session_id);
     lately.set(session_id, keys);
+    if (lately.size >= mostLately) forgetRemovals();
+  };
+  const forgetRemovals = () => {
+    before = lately;
+    lately = new Map();
   };
 
-  /** What is held is written again, what has gone is taken out again. */
+  /** What is held is written again, what has gone is taken out again, all of it as far as that can be done. */
   const sayAgain = async (session_ids: readonly string[]) => {
-    for (let start = 0; start < session_ids.length && !stopped; start += saidTogether) {
-      const together = session_ids.slice(start, start + saidTogether).map((session_id) => {
+    let failed: PromiseRejectedResult | undefined;
+    for (const some of slices(session_ids, saidTogether)) {
+      if (stopped) return;
+      // All of it may take longer than the lease.
+      await connection.command('PEXPIRE', own, leaseMs);
+      const said = some.map((session_id) => {
         const [session, keys] = [held.get(session_id), unremoved.get(session_id)];
         if (session) return write(session);
         return keys && takeOut(session_id, keys);
       });
-      await Promise.all(together);
+      const outcomes = await Promise.allSettled(said);
+      failed ??= outcomes.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined;
     }
+    if (failed) throw failed.reason;
   };
 
   /** Takes out what this node is said to hold, and does not. */
@@ -132,13 +146,19 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     await liveNodes();
     const kept = await connection.command('PEXPIRE', own, leaseMs);
     if (kept === 0 && ![...held.values()].every(isHeldElsewhere)) complete = undefined;
-    await sayAgain([...unremoved.keys(), ...unwritten]);
+    // In Cluster, that a primary is away is no reason not to look at the others.
+    await sayAgain([...unremoved.keys(), ...unwritten]).catch(() => {});
     const tenures = (await connection.info()).map((text) => infoField(text, 'master_replid'));
     const current = tenures.sort().join();
-    if (current !== complete) await sayAll();
-    complete = current;
-    before = lately;
-    lately = new Map();
+    if (current !== complete) {
+      // Not afterwards: what is learnt meanwhile, that some of it has been lost again, counts.
+      complete = current;
+      await sayAll().catch((error: unknown) => {
+        complete = undefined;
+        throw error;
+      });
+    }
+    forgetRemovals();
   };
   let renewing: Promise<void> | undefined;
   const renewal = setInterval(() => {

@@ -126,7 +126,8 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   return {
     async publish(revocation) {
       const call = ['publish', stream, retention, JSON.stringify(revocation)] as const;
-      const [answer, reached] = await publisher.runAndWait(Math.min(replicas, 1), replicaWaitMs, ...call);
+      const needed = Math.min(replicas, 1);
+      const [answer, reached] = await publisher.runAndWait(needed, replicaWaitMs, ...call);
       const [outcome, current, id] = answer as string[];
       if (outcome === 'replica') {
         publisher.relocate();
@@ -139,7 +140,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
           reason: 'store: the feed does not bring the revocation',
         });
       }
-      if (reached < Math.min(replicas, 1)) {
+      if (reached < needed) {
         throw new BrokerError('store_unavailable', { reason: 'store: no replica has the revocation yet' });
       }
       return `${current}-${id}`;

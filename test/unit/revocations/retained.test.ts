@@ -39,6 +39,28 @@ describe('Retained', () => {
     expect(retained.find(alice(450))).toBeDefined();
   });
 
+  test('has the order in which the feed brings it last, and tells nobody twice', () => {
+    const { retained } = setUp();
+    const told: string[] = [];
+    retained.follow(({ revocation }) => told.push(revocation.rid));
+    const entry = (cursor: string, rid: string) => ({
+      cursor,
+      revocation: { sub: rid, issued_before: 500, rid, at: 1000 },
+    });
+    for (const [cursor, rid] of [
+      ['1-1', 'lacking'],
+      ['1-2', 'kept'],
+      ['2-2', 'kept'],
+      ['2-3', 'new'],
+      ['2-4', 'lacking'],
+    ] as const)
+      retained.add(entry(cursor, rid));
+    expect(told).toEqual(['lacking', 'kept', 'new']);
+    expect(retained.since('2-3').map(({ revocation }) => revocation.rid)).toEqual(['lacking']);
+    expect(retained.since('2-4')).toEqual([]);
+    expect(retained.since('1-2')).toHaveLength(3);
+  });
+
   test('reaches a session and a ticket by name', () => {
     const { retained, add } = setUp();
     add({ session_id: 's' });
