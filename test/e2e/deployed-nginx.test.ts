@@ -98,3 +98,8 @@ test('where none can be reached, that is what the client is told, and when to co
   // And when nginx knows it already.
   expect(await knock(door.port, '/ws')).toEqual(nobody);
 });
+
+test('where their name stands for none, too', async () => {
+  await using door = await startDeployedNginx({ http: [await freePort()], ws: [] });
+  expect(await knock(door.port, '/ws')).toEqual(nobody);
+});
