@@ -11,9 +11,9 @@ const most = 64;
 
 /**
  * Gathers calls and sends them together: under load, many tickets share one command, one reply, one look at the tenure, and
- * one turn of the event loop to be let in, which halves what an upgrade costs (bench/RESULTS.md). As Nagle's algorithm does
- * (RFC 896), a call that comes alone goes at once, with all that the same turn brings, and what comes while an answer is under
- * way waits for that. Once several have gone together, the next ones also wait for the spacing to pass.
+ * one turn of the event loop to be let in, which nearly halves what an upgrade costs. As Nagle's algorithm does (RFC 896), a
+ * call that comes alone goes at once, with all that the same turn brings, and what comes while an answer is under way waits
+ * for that. Once several have gone together, the next ones also wait for the spacing to pass.
  *
  * @param spacing milliseconds from one sending to the next
  * @param send carries out all calls of one group and answers in their order. When it fails, all of them have failed, and those
