@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { Static } from 'typebox';
-import type { SessionPage } from '../http/schemas.ts';
+import type { SessionPage } from '../http/session-schemas.ts';
 import { callBroker, urlOption } from './broker.ts';
 import { examples } from './help.ts';
 import { jsonLine, printable } from './printable.ts';

@@ -7,7 +7,8 @@ import type { Store } from '../store/store.ts';
 import { isTicket, ticketId } from '../tickets/ticket.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
-import { refusalsOf, TicketFate, TicketFateRequest } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { TicketFate, TicketFateRequest } from './schemas.ts';
 import type { SocketUrl } from './socket-url.ts';
 import type { App } from './type-provider.ts';
 

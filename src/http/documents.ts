@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { SigningKeys } from '../credentials/signing-keys.ts';
-import { Jwks, refusalsOf } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { Jwks } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 const contract = fileURLToPath(new URL('../../openapi.yaml', import.meta.url));

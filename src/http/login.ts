@@ -1,5 +1,6 @@
 import type { PasswordLogin } from './password-login.ts';
-import { Login, LoginAnswer, refusalsOf } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { Login, LoginAnswer } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 /** `POST /api/login`: a password for a token, in JSON. */

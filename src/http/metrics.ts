@@ -1,7 +1,7 @@
 import { requireScope, requireService } from '../credentials/caller.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Authenticate } from './authenticate.ts';
-import { refusalsOf } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface MetricsRouteOptions {

@@ -1,7 +1,8 @@
 import { BrokerError } from '../errors.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Store } from '../store/store.ts';
-import { refusalsOf, Status } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { Status } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface OperationsOptions {

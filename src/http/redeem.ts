@@ -9,7 +9,8 @@ import type { Present } from '../tickets/present.ts';
 import { isTicket } from '../tickets/ticket.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
-import { RedeemAnswer, RedeemRequest, refusalsOf } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { RedeemAnswer, RedeemRequest } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface RedeemRouteOptions {

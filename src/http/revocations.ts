@@ -9,7 +9,8 @@ import type { RevocationTarget } from '../revocations/revocation.ts';
 import { type Revoke, revokeAndTell } from '../revocations/revoke.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
-import { RevocationAnswer, RevocationRequest, refusalsOf } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { RevocationAnswer, RevocationRequest } from './session-schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface RevocationRoutesOptions {

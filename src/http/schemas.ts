@@ -1,47 +1,13 @@
 import { Type } from 'typebox';
-import { type RefusalCode, refusals } from '../errors.ts';
 import { mostRooms, roomPattern } from '../tickets/room.ts';
 import { textPattern } from '../tickets/text.ts';
 
-const strict = { additionalProperties: false } as const;
+export const strict = { additionalProperties: false } as const;
 
-const namePattern = textPattern(255);
-const Name = Type.String({ pattern: namePattern });
+export const namePattern = textPattern(255);
+export const Name = Type.String({ pattern: namePattern });
 const Room = Type.String({ pattern: roomPattern });
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
-
-/** Registered under its `$id`: every route refers to it. */
-export const RefusalBody = Type.Object(
-  {
-    error: Type.Enum(Object.keys(refusals) as RefusalCode[], { description: 'Stable; switch on this.' }),
-    error_description: Type.String({ description: 'For people.' }),
-  },
-  { ...strict, $id: 'Error', description: 'RFC 6749 5.2, for every refusal.' },
-);
-
-/** The responses that a route may refuse with, for its schema. */
-export function refusalsOf(...codes: RefusalCode[]): Record<number, unknown> {
-  const always: RefusalCode[] = ['invalid_request', 'headers_too_large', 'internal_error'];
-  const byStatus = Map.groupBy(new Set([...always, ...codes]), (code) => refusals[code].status);
-  return Object.fromEntries(
-    [...byStatus].map(([status, listed]) => [
-      status,
-      {
-        description: listed.map((code) => `\`${code}\`: ${refusals[code].text}`).join(' '),
-        headers: headersOf(status),
-        content: { 'application/json': { schema: { $ref: 'Error#' } } },
-      },
-    ]),
-  );
-}
-
-function headersOf(status: number) {
-  const header = (description: string, type: 'string' | 'integer' = 'string') => ({ type, description });
-  if (status === 401) return { 'WWW-Authenticate': header('RFC 6750 3.') };
-  if (status === 426) return { 'Sec-WebSocket-Version': header('13') };
-  if (status === 429 || status === 503) return { 'Retry-After': header('Seconds.', 'integer') };
-  return undefined;
-}
 
 export const Login = Type.Object(
   { username: Name, password: Type.String({ minLength: 1, maxLength: 1024 }) },
@@ -183,7 +149,7 @@ export const RedeemRequest = Type.Object(
   { ...strict, title: 'RedeemRequest' },
 );
 
-const SessionId = Type.String({
+export const SessionId = Type.String({
   pattern: '^[A-Za-z0-9_-]{22}$',
   description: 'As the welcome message told.',
 });
@@ -205,69 +171,6 @@ export const RedeemAnswer = Type.Object(
     ),
   },
   { title: 'RedeemAnswer', description: 'Only `active`, where it is false.' },
-);
-
-export const RevocationRequest = Type.Object(
-  {
-    sub: Type.Optional(Name),
-    issued_before: Type.Optional(
-      Type.Number({
-        minimum: 0,
-        description: 'NumericDate, fractions allowed; default: now. With `sub` only.',
-      }),
-    ),
-    session_id: Type.Optional(SessionId),
-    ticket_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })),
-    reason: Type.Optional(Type.String({ pattern: textPattern(100) })),
-  },
-  { ...strict, title: 'RevocationRequest' },
-);
-
-export const RevocationAnswer = Type.Object(
-  {
-    id: Type.String({ description: 'Its place in the feed.' }),
-    sessions: Type.Integer({
-      description: 'Live sessions that it reaches, as far as they could be counted.',
-    }),
-  },
-  { title: 'RevocationAnswer' },
-);
-
-export const SessionPath = Type.Object({ session_id: SessionId });
-
-export const SessionsQuery = Type.Object({
-  sub: Type.Optional(Name),
-  // A node's name, and a number that Redis takes; or empty, for the first page.
-  cursor: Type.Optional(
-    Type.String({
-      pattern: `^(${namePattern.slice(1, -1)}:[0-9]{1,19})?$`,
-      description: 'From the page before.',
-    }),
-  ),
-});
-
-export const SessionPage = Type.Object(
-  {
-    sessions: Type.Array(
-      Type.Object({
-        session_id: SessionId,
-        sub: Type.String(),
-        username: Type.String(),
-        node: Type.String({
-          description:
-            'The process that let it in, and that holds the socket unless `via` is `redeem` or `verify`.',
-        }),
-        ip: Type.String(),
-        since: Type.Number({ description: 'Unix seconds.' }),
-        exp: Type.Number({ description: 'Unix seconds.' }),
-        via: Type.String({ description: 'How it came in.' }),
-      }),
-    ),
-    cursor: Type.Optional(
-      Type.String({ description: 'Where the next page begins; absent on the last one.' }),
-    ),
-  },
-  { title: 'SessionPage' },
 );
 
 export const Empty = Type.Object({}, { ...strict, title: 'Empty' });

@@ -5,7 +5,9 @@ import { type Revoke, revokeAndTell } from '../revocations/revoke.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
-import { NoContent, refusalsOf, SessionPage, SessionPath, SessionsQuery } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { NoContent } from './schemas.ts';
+import { SessionPage, SessionPath, SessionsQuery } from './session-schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface SessionRoutesOptions {

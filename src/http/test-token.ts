@@ -3,7 +3,8 @@ import type { TestToken } from '../credentials/test-token.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
-import { refusalsOf, TestTokenAnswer } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { TestTokenAnswer } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface TestTokenRouteOptions {

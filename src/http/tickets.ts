@@ -9,15 +9,8 @@ import { isTicket, type RandomBytes, ticketId } from '../tickets/ticket.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
-import {
-  Empty,
-  MintAnswer,
-  MintRequest,
-  NoContent,
-  RevokeTicketRequest,
-  refusalsOf,
-  TicketPath,
-} from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { Empty, MintAnswer, MintRequest, NoContent, RevokeTicketRequest, TicketPath } from './schemas.ts';
 import type { SocketUrl } from './socket-url.ts';
 import { type TicketRequestOptions, ticketRequestReader } from './ticket-request.ts';
 import type { App } from './type-provider.ts';

@@ -5,7 +5,8 @@ import type { IssuedToken } from '../credentials/open.ts';
 import { BrokerError } from '../errors.ts';
 import type { PasswordLogin } from './password-login.ts';
 import type { Refreshing } from './refresh.ts';
-import { refusalsOf, TokenAnswer, TokenRequest } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { TokenAnswer, TokenRequest } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface TokenRouteOptions {

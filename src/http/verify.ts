@@ -12,7 +12,8 @@ import { ticketsOffered } from '../ws/handshake.ts';
 import { carriedSecrets } from './carried-secrets.ts';
 import type { Visitor } from './forwarded.ts';
 import { type HeaderPreset, identityHeaders } from './identity-headers.ts';
-import { refusalsOf, VerifyQuery } from './schemas.ts';
+import { refusalsOf } from './refusal-schemas.ts';
+import { VerifyQuery } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 export interface VerifyOptions {

@@ -1,15 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import {
-  type Backplane,
-  type BackplaneLimits,
-  mostMembers,
-  type Occupant,
-  type Said,
-} from '../chat/backplane.ts';
+import type { Backplane, BackplaneLimits, Said } from '../chat/backplane.ts';
 import { BrokerError } from '../errors.ts';
+import { chatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
 import { reasonOf } from './driver-errors.ts';
+import { redisPresence } from './redis-presence.ts';
 import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
 import { slices } from './slices.ts';
 
@@ -48,23 +44,13 @@ const readAtOnce = 100;
 const mostHistories = 500;
 
 /**
- * The rooms that all nodes share: a channel and a list for each, `chat:{<room>}:…`. Who is there is a lease of each node,
- * renewed as long as the node lives.
+ * The rooms that all nodes share: a channel and a list for each, `chat:{<room>}:…`, and who is there (`redis-presence.ts`).
  */
 export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   const { connection, place, prefix, node, history, log, leaseMs = 45_000, sweepMs = 5000 } = options;
-  const channelOf = (room: string) => `${prefix}chat:${spelt(room)}`;
-  const historyKey = (room: string) => `${prefix}chat:{${spelt(room)}}:history`;
-  const membersKeys = (room: string) =>
-    ['members', 'names'].map((what) => `${prefix}chat:{${spelt(room)}}:${what}`);
-  const memberKeys = (room: string, sub: string) => [
-    ...membersKeys(room),
-    `${prefix}chat:{${spelt(room)}}:nodes:${sub}`,
-  ];
-  const roomsKey = `${prefix}chat-rooms`;
+  const keys = chatKeys(prefix);
+  const presence = redisPresence({ connection, keys, node, leaseMs });
   const heardRooms = new Map<string, HeardRoom>();
-  /** Whom this node has said to be where, to say it again. */
-  const announced = new Map<string, { room: string; who: Occupant }>();
 
   /** What is not kept never comes from the history, and must not make anybody forget what does. */
   const isNews = ({ recent }: HeardRoom, { id, kept }: Entry) => {
@@ -84,7 +70,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   };
 
   const historyOf = async (room: string) =>
-    ((await connection.command('LRANGE', historyKey(room), 0, -1)) as string[]).map(entryIn);
+    ((await connection.command('LRANGE', keys.history(room), 0, -1)) as string[]).map(entryIn);
 
   /** What a room has said while nobody here could hear it; what it said before it was heard at all is not among it. */
   const catchUp = async (name: string, room: HeardRoom) => {
@@ -115,7 +101,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   const subscribe = async (name: string, room: HeardRoom) => {
     await catchUp(name, room).catch(() => {});
     if (heardRooms.get(name) !== room) return;
-    await subscriber.subscribe(channelOf(name));
+    await subscriber.subscribe(keys.channel(name));
     // What came in between.
     void catchUpSoon([[name, room]]);
   };
@@ -137,24 +123,24 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
    * which nothing was kept for the longest. It runs after each message that was kept, and nobody waits for it.
    */
   const boundHistories = async (room: string) => {
-    const isNew = await connection.command('ZADD', roomsKey, Date.now(), room);
+    const isNew = await connection.command('ZADD', keys.rooms, Date.now(), room);
     if (isNew !== 1) return;
-    const oldest = await connection.command('ZRANGE', roomsKey, 0, -mostHistories - 1);
+    const oldest = await connection.command('ZRANGE', keys.rooms, 0, -mostHistories - 1);
     for (const name of oldest as string[]) {
-      await connection.command('DEL', historyKey(name));
-      await connection.command('ZREM', roomsKey, name);
+      await connection.command('DEL', keys.history(name));
+      await connection.command('ZREM', keys.rooms, name);
     }
   };
 
   let fault: string | undefined;
   let resumptions = 0;
-  const pulse = `${prefix}chat-pulse:${node}`;
+  const pulse = keys.pulse(node);
   const subscriber = redisSubscriber({
     ...place,
     pulse,
     beat: () => connection.command('PUBLISH', pulse, ''),
     onMessage(channel, message) {
-      const room = heardRooms.get(decodeURIComponent(channel.slice(channelOf('').length)));
+      const room = heardRooms.get(decodeURIComponent(channel.slice(keys.channel('').length)));
       if (room) deliver(room, entryIn(message));
     },
     onFault(error) {
@@ -174,23 +160,11 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     },
   });
 
-  const tellArrival = async (room: string, who: Occupant) => {
-    const { sub, username } = who;
-    const [isNew] = await connection.run('arrive', memberKeys(room, sub), node, sub, username, leaseMs);
-    return isNew === 1;
-  };
-  const tellDeparture = async (room: string, { sub }: Occupant) => {
-    const [isGone] = await connection.run('depart', memberKeys(room, sub), node, sub);
-    return isGone === 1;
-  };
-  const renewal = setInterval(() => {
-    for (const { room, who } of announced.values()) tellArrival(room, who).catch(() => {});
-  }, leaseMs / 3).unref();
   const sweeping = setInterval(() => {
     for (const [name, { listeners }] of heardRooms) {
       if (listeners.size > 0) continue;
       heardRooms.delete(name);
-      subscriber.unsubscribe(channelOf(name));
+      subscriber.unsubscribe(keys.channel(name));
     }
   }, sweepMs).unref();
 
@@ -210,40 +184,31 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       await subscribed(room);
       const kept = keep && history > 0;
       const entry = entryText({ id, text, kept });
-      await connection.run('say', historyKey(room), channelOf(room), entry, kept ? history : 0, historyMs);
+      await connection.run(
+        'say',
+        keys.history(room),
+        keys.channel(room),
+        entry,
+        kept ? history : 0,
+        historyMs,
+      );
       if (kept) boundHistories(room).catch(() => {});
     },
     async history(room) {
       await subscribed(room);
       return (await historyOf(room)).map(({ id, text }) => ({ id, text }));
     },
-    async arrive(room, who) {
-      const isNew = await tellArrival(room, who);
-      // Not before: an arrival that failed is nobody's, and its lease ends.
-      announced.set(`${room}\n${who.sub}`, { room, who });
-      return isNew;
-    },
-    async depart(room, who) {
-      announced.delete(`${room}\n${who.sub}`);
-      return tellDeparture(room, who);
-    },
-    async members(room) {
-      const members = (await connection.run('members', membersKeys(room), mostMembers)) as string[];
-      return members.flatMap((sub, n) => (n % 2 === 0 ? [{ sub, username: members[n + 1] ?? '' }] : []));
-    },
+    arrive: presence.arrive,
+    depart: presence.depart,
+    members: presence.members,
     async close() {
-      clearInterval(renewal);
       clearInterval(sweeping);
       heardRooms.clear();
       subscriber.close();
-      await Promise.allSettled([...announced.values()].map(({ room, who }) => tellDeparture(room, who)));
-      announced.clear();
+      await presence.close();
     },
   };
 }
-
-/** Braces in a name would be taken for the mark of the slot. */
-const spelt = (room: string) => encodeURIComponent(room.toWellFormed());
 
 /** What goes over the channel, and into the history. */
 interface Entry extends Said {

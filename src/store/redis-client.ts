@@ -1,18 +1,15 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions, SentinelConnector } from 'ioredis';
 import { arriveScript, departScript, membersScript, sayScript } from './chat-scripts.ts';
+import { publishScript, pulseScript, restoreScript } from './feed-scripts.ts';
 import type { RedisAddress } from './redis-url.ts';
+import { enlistScript, leaseScript } from './registry-scripts.ts';
 import {
   beginFamilyScript,
   countedScript,
   countScript,
-  enlistScript,
-  leaseScript,
   mintScript,
-  publishScript,
-  pulseScript,
   redeemScript,
-  restoreScript,
   revokeScript,
   roomsScript,
   rotateFamilyScript,

@@ -11,7 +11,7 @@
  * The tenure is the primary's `master_replid`: fresh at every start and every promotion. A ticket counts only in the
  * tenure that it was minted in, because across a restart or a failover its deletion may have been lost.
  */
-const tenure = `
+export const tenure = `
 local info = redis.call('INFO', 'replication')
 local tenure = info:find('role:master', 1, true) and info:match('master_replid:(%x+)')
 if not tenure then return {'replica'} end
@@ -119,68 +119,6 @@ if ARGV[2] == 'sub' and sub ~= ARGV[3] then return {'forbidden'} end
 if ARGV[2] == 'key' and (minted_by == '' or minted_by ~= ARGV[3]) then return {'forbidden'} end
 redis.call('SET', KEYS[1], 'R', 'PX', string.format('%.0f', math.max(exp - now, 0) + ARGV[1]))
 return {'revoked'}
-`;
-
-/**
- * KEYS: stream. ARGV: retention in ms, the revocation as JSON. Answers its tenure and its id, and forgets what is too old.
- */
-export const publishScript = `${tenure}
-local oldest = string.format('%.0f-0', now - ARGV[1])
-local id = redis.call('XADD', KEYS[1], 'MINID', '~', oldest, '*', 'r', ARGV[2])
-return {'published', tenure, id}
-`;
-
-/**
- * KEYS: a key beside the stream. ARGV: how long it stays, in ms. A write, so that a primary which can no longer be
- * written to does not pass for one. Answers the tenure and how many replicas are connected.
- */
-export const pulseScript = `${tenure}
-redis.call('SET', KEYS[1], tenure, 'PX', ARGV[1])
-return {'alive', tenure, info:match('connected_slaves:(%d+)')}
-`;
-
-/**
- * KEYS: stream. ARGV: the tenure that is meant, the id up to which the caller has read this stream, and revocations that it
- * has not met there, each as its rid and its JSON. Adds those that have not come since: a replica that took over had not heard
- * of them. They get new ids, since a stream takes no old ones. Looks at no entry twice: a stream may hold a million, and
- * nobody else is served meanwhile.
- */
-export const restoreScript = `${tenure}
-if tenure ~= ARGV[1] then return {'moved', tenure} end
-local present = {}
-for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[2], '+')) do present[cjson.decode(entry[2][2]).rid] = true end
-for i = 3, #ARGV, 2 do
-  if not present[ARGV[i]] then redis.call('XADD', KEYS[1], '*', 'r', ARGV[i + 1]) end
-end
-return {'restored', tenure}
-`;
-
-/**
- * KEYS: nodes. ARGV: the lease in ms, and the node that renews its own. Answers 1 where that had none that was still good, by
- * the server's clock, else 0; and the nodes whose lease is.
- */
-export const leaseScript = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-local entered = redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[1]), ARGV[2])
-return {entered, redis.call('ZRANGE', KEYS[1], 0, -1)}
-`;
-
-/**
- * KEYS: hashes of sessions, each as often as it has entries. ARGV: for each of these a session_id, the session as JSON (empty:
- * it is taken out), and for how many ms from now the hash stays.
- */
-export const enlistScript = `
-for i, key in ipairs(KEYS) do
-  local id, json, ttl = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
-  if json == '' then redis.call('HDEL', key, id)
-  else
-    redis.call('HSET', key, id, json)
-    redis.call('PEXPIRE', key, ttl)
-  end
-end
-return {'listed'}
 `;
 
 /** KEYS: refresh family. ARGV: the login as JSON, ttl in ms. */

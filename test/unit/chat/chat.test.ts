@@ -156,6 +156,15 @@ test('who leaves while the history is still on its way is nowhere afterwards', a
   await expect.poll(() => backplane.members('lobby')).toEqual([]);
 });
 
+/** Two sockets of one user, both of which wait for the store. */
+async function joinTwice(backplane: Backplane) {
+  const enter = chatOn(backplane);
+  const sockets = [come(enter, 'alice'), come(enter, 'alice')] as const;
+  for (const { receive } of sockets) receive({ type: 'join' });
+  await nextTurn();
+  return sockets;
+}
+
 test('a user whose two sockets join while the store fails is told so on both, and is there once one tries again', async () => {
   let failing = true;
   const { promise: answered, resolve } = Promise.withResolvers<void>();
@@ -166,11 +175,7 @@ test('a user whose two sockets join while the store fails is told so on both, an
       return memory.arrive(room, who);
     },
   }));
-  const enter = chatOn(backplane);
-  const [first, second] = [come(enter, 'alice'), come(enter, 'alice')];
-  first.receive({ type: 'join' });
-  second.receive({ type: 'join' });
-  await nextTurn();
+  const [first, second] = await joinTwice(backplane);
   resolve();
   await expect.poll(first.types).toEqual(['error']);
   await expect.poll(second.types).toEqual(['error']);
@@ -189,11 +194,7 @@ test('a second socket of a user is there no sooner than the first', async () => 
       return memory.arrive(room, who);
     },
   }));
-  const enter = chatOn(backplane);
-  const [first, second] = [come(enter, 'alice'), come(enter, 'alice')];
-  first.receive({ type: 'join' });
-  second.receive({ type: 'join' });
-  await nextTurn();
+  const [first, second] = await joinTwice(backplane);
   expect(second.types()).toEqual([]);
   resolve();
   await expect.poll(second.types).toEqual(['joined', 'presence']);

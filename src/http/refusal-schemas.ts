@@ -1,0 +1,36 @@
+import { Type } from 'typebox';
+import { type RefusalCode, refusals } from '../errors.ts';
+import { strict } from './schemas.ts';
+
+/** Registered under its `$id`: every route refers to it. */
+export const RefusalBody = Type.Object(
+  {
+    error: Type.Enum(Object.keys(refusals) as RefusalCode[], { description: 'Stable; switch on this.' }),
+    error_description: Type.String({ description: 'For people.' }),
+  },
+  { ...strict, $id: 'Error', description: 'RFC 6749 5.2, for every refusal.' },
+);
+
+/** The responses that a route may refuse with, for its schema. */
+export function refusalsOf(...codes: RefusalCode[]): Record<number, unknown> {
+  const always: RefusalCode[] = ['invalid_request', 'headers_too_large', 'internal_error'];
+  const byStatus = Map.groupBy(new Set([...always, ...codes]), (code) => refusals[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, listed]) => [
+      status,
+      {
+        description: listed.map((code) => `\`${code}\`: ${refusals[code].text}`).join(' '),
+        headers: headersOf(status),
+        content: { 'application/json': { schema: { $ref: 'Error#' } } },
+      },
+    ]),
+  );
+}
+
+function headersOf(status: number) {
+  const header = (description: string, type: 'string' | 'integer' = 'string') => ({ type, description });
+  if (status === 401) return { 'WWW-Authenticate': header('RFC 6750 3.') };
+  if (status === 426) return { 'Sec-WebSocket-Version': header('13') };
+  if (status === 429 || status === 503) return { 'Retry-After': header('Seconds.', 'integer') };
+  return undefined;
+}

@@ -1,0 +1,30 @@
+/** The chat's keys and channels; those of one room are in one slot. */
+export interface ChatKeys {
+  /** The rooms whose history is kept, by when they were spoken in last. */
+  readonly rooms: string;
+  channel(room: string): string;
+  history(room: string): string;
+  /** Who is there, and under which name. */
+  members(room: string): string[];
+  /** These, and on which nodes one of them is. */
+  member(room: string, sub: string): string[];
+  /** The channel on which a node hears whether it hears. */
+  pulse(node: string): string;
+}
+
+/** @param prefix begins every key and channel */
+export function chatKeys(prefix: string): ChatKeys {
+  const of = (room: string, what: string) => `${prefix}chat:{${spelt(room)}}:${what}`;
+  const members = (room: string) => [of(room, 'members'), of(room, 'names')];
+  return {
+    rooms: `${prefix}chat-rooms`,
+    channel: (room) => `${prefix}chat:${spelt(room)}`,
+    history: (room) => of(room, 'history'),
+    members,
+    member: (room, sub) => [...members(room), of(room, `nodes:${sub}`)],
+    pulse: (node) => `${prefix}chat-pulse:${node}`,
+  };
+}
+
+/** Braces in a name would be taken for the mark of the slot. */
+const spelt = (room: string) => encodeURIComponent(room.toWellFormed());
