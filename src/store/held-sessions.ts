@@ -51,12 +51,17 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   /** The tenures of the primaries that have all of what is held; undefined: they may lack some. */
   let complete: string | undefined;
   let stopped = false;
+  /** When the last lease that was answered was asked for, by `performance.now()`. */
+  let leased = performance.now();
 
   const liveNodes = async () => {
+    const asked = performance.now();
     const answer = await connection.run('lease', hashes.nodes, leaseMs, node);
     const [entered, live] = answer as [number, string[]];
-    // Its sessions may have been swept away meanwhile, and one that was added since hides that.
-    if (entered === 1) complete = undefined;
+    // Its sessions may have been swept away meanwhile, and one that was added since hides that; so does a lease in between
+    // whose answer was lost.
+    if (entered === 1 || performance.now() - leased >= leaseMs) complete = undefined;
+    leased = asked;
     return new Set(live);
   };
   // The lease first: others sweep away what belongs to a node without one.
@@ -145,7 +150,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   const renew = async () => {
     await liveNodes();
     const kept = await connection.command('PEXPIRE', own, leaseMs);
-    if (kept === 0 && ![...held.values()].every(isHeldElsewhere)) complete = undefined;
+    if (kept === 0 && [...held.values()].some((session) => !isHeldElsewhere(session))) complete = undefined;
     // In Cluster, that a primary is away is no reason not to look at the others.
     await sayAgain([...unremoved.keys(), ...unwritten]).catch(() => {});
     const tenures = (await connection.info()).map((text) => infoField(text, 'master_replid'));

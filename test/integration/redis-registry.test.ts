@@ -177,27 +177,41 @@ describe('Redis registry', () => {
       .toEqual(new Set([...stay, ...late].map(({ session_id }) => session_id)));
   }, 60_000);
 
-  test('tells everything again after its lease has run out, also where something was added since', async () => {
-    const leaseMs = 2400;
-    const server = await startRedisServer();
-    const proxy = await startTcpProxy(server.port);
-    const registry = await open('away', `redis://127.0.0.1:${proxy.port}`, leaseMs);
-    const watcher = await open('watcher', server.url, leaseMs);
-    const first = aSession('away', 'ines');
-    await registry.add(first);
-    proxy.pointTo(1);
-    proxy.cut();
-    await expect.poll(() => watcher.ofSubject('ines'), { timeout: 5000 }).toEqual([]);
-    const second = { ...aSession('away', 'ines'), since: first.since + 1 };
-    proxy.pointTo(server.port);
-    await until('the node to be back', () => registry.add(second).then(() => true));
-    await expect
-      .poll(async () => [await watcher.ofSubject('ines'), new Set(await listed(watcher))], { timeout: 5000 })
-      .toEqual([[first, second], new Set([first.session_id, second.session_id])]);
-    await Promise.all([registry.close(), watcher.close()]);
-    await proxy.close();
-    await server.dispose();
-  });
+  test.each(['also where something was added since', 'also where the answer that said so was lost'])(
+    'tells everything again after its lease has run out, %s',
+    async (how) => {
+      const leaseMs = 2400;
+      const server = await startRedisServer();
+      const proxy = await startTcpProxy(server.port);
+      const registry = await open('away', `redis://127.0.0.1:${proxy.port}`, leaseMs);
+      const watcher = await open('watcher', server.url, leaseMs);
+      const first = aSession('away', 'ines');
+      await registry.add(first);
+      // The second renewal comes after all that the first one does.
+      const lease = () => command(server, 'ZSCORE', `${prefix}nodes`, 'away');
+      for (const renewal of ['first', 'second']) {
+        const known = await lease();
+        await until(`the ${renewal} renewal`, async () => (await lease()) !== known);
+      }
+      proxy.pointTo(1);
+      proxy.cut();
+      await expect.poll(() => watcher.ofSubject('ines'), { timeout: 5000 }).toEqual([]);
+      const second = { ...aSession('away', 'ines'), since: first.since + 1 };
+      // As a lease does that Redis had before the connection broke, and carries out afterwards.
+      if (how.includes('lost'))
+        await command(server, 'ZADD', `${prefix}nodes`, `${Date.now() + leaseMs}`, 'away');
+      proxy.pointTo(server.port);
+      await until('the node to be back', () => registry.add(second).then(() => true));
+      await expect
+        .poll(async () => [await watcher.ofSubject('ines'), new Set(await listed(watcher))], {
+          timeout: 5000,
+        })
+        .toEqual([[first, second], new Set([first.session_id, second.session_id])]);
+      await Promise.all([registry.close(), watcher.close()]);
+      await proxy.close();
+      await server.dispose();
+    },
+  );
 
   test('lists what is held elsewhere until it ends, whatever becomes of the node that let it in', async () => {
     const server = await startRedisServer();
