@@ -48,7 +48,7 @@ export function connectCommand(): Command {
       'after',
       `
 With a token or login, a line is sent as the text of a message, or as it is where it begins with {.
-With a ticket, all lines are sent as they are, and printed so; where nothing is piped in, it ends only if --wait is given.
+With a ticket, all lines are sent as they are; what comes is printed in one line each, JSON in one spelling. Where nothing is piped in, it ends only if --wait is given.
 ${examples(
   'ticket-broker connect "$TICKET"',
   `echo '{"type":"test","payload":{"message":"Hello"}}' | ticket-broker connect "$TICKET" --wait 5`,

@@ -45,11 +45,14 @@ export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions):
         isMute = false;
         socket.send(line);
       });
-      lines.on('close', () => {
+      const linger = () => {
         if (process.stdin.isTTY || (isMute && staysIfMute) || socket.readyState !== WebSocket.OPEN) return;
         const over = setTimeout(() => socket.close(1000), lingerMs);
         socket.on('close', () => clearTimeout(over));
-      });
+      };
+      // Where the ticket itself was piped in, that was all of it, and what has ended does not end again.
+      if (process.stdin.readableEnded) linger();
+      else lines.on('close', linger);
       socket.on('close', () => lines.close());
     });
   });

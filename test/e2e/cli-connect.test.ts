@@ -201,6 +201,12 @@ describe('with a ticket', () => {
     bob.socket.close();
   });
 
+  test('and so where the ticket itself is what is piped in', async () => {
+    const ran = await runCommand(['connect', '--wait', '0.2', ...at()], { stdin: await aTicket() });
+    expect(ran).toMatchObject({ code: 0, stderr: 'closed: 1000\n' });
+    expect(said(ran)).toEqual([expect.objectContaining({ type: 'welcome', sub: 'carol' })]);
+  });
+
   test('what others say, close and refuse with makes the terminal do nothing', async () => {
     const client = startCommand(['connect', await aTicket(), ...at()]);
     await shown(client, '"welcome"');
