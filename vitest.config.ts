@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+// Where Debian keeps nginx and HAProxy, which is on the PATH of root only.
+process.env['PATH'] += ':/usr/sbin';
+
 const project = (name: string, testTimeout: number, options: object = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 60_000, ...options },
 });

@@ -4,6 +4,9 @@
 # newer, with Lua), jq, faketime and Prometheus' promtool by hand.
 set -eu
 
+# Where nginx and HAProxy are, and not on everybody's PATH.
+PATH=$PATH:/usr/sbin
+
 missing=
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need redis-server redis-server
