@@ -17,22 +17,8 @@ server.on('upgrade', async (request, socket, head) => {
   sockets.handleUpgrade(request, socket, head, (webSocket) => {
     gate.hold(webSocket, session);
     webSocket.on('error', () => {});
-    webSocket.on('message', (data) => {
-      if (isReserved(String(data))) return;
-      const message = { type: 'message', user: session.username, text: String(data) };
-      for (const other of sockets.clients) other.send(JSON.stringify(message));
-    });
     webSocket.send(`hello ${session.username}`);
   });
 });
-
-/** Between a client and its node, and nobody else's: to `session.expiring` a client answers with a fresh ticket. */
-function isReserved(text) {
-  try {
-    return /^(session\.|welcome$)/.test(JSON.parse(text).type);
-  } catch {
-    return false;
-  }
-}
 
 server.listen(Number(PORT), '127.0.0.1');
