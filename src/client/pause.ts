@@ -12,6 +12,9 @@ export interface Pause {
   release(): void;
 }
 
+/** A timer that is set for more milliseconds fires at once. */
+const longest = 2 ** 31 - 1;
+
 export function createPause(): Pause {
   let cut: ((ms: number) => void) | undefined;
   let end: (() => void) | undefined;
@@ -20,14 +23,15 @@ export function createPause(): Pause {
       signal.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const started = Date.now();
-      let timer = setTimeout(resolve, ms);
+      const after = (left: number) => setTimeout(resolve, Math.min(left, longest));
+      let timer = after(ms);
       const abort = () => reject(signal.reason);
       signal.addEventListener('abort', abort);
       end = resolve;
       cut = (to) => {
         const gone = Date.now() - started;
         clearTimeout(timer);
-        timer = setTimeout(resolve, Math.min(ms - gone, Math.max(to, atLeastMs - gone)));
+        timer = after(Math.min(ms - gone, Math.max(to, atLeastMs - gone)));
       };
       try {
         await promise;

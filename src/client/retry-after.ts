@@ -1,4 +1,4 @@
-/** No timer runs longer than 24.8 days, and nobody waits that long. */
+/** Nobody waits longer. */
 const longestMs = 24 * 3600 * 1000;
 
 /**

@@ -21,8 +21,6 @@ const widest = 30_000;
 const tooLate = 500;
 /** Milliseconds between two tickets, whatever is said on the socket. */
 const apart = 10_000;
-/** A timer that is set for more milliseconds fires at once. */
-const longest = 2 ** 31 - 1;
 
 export function sessionRefresh({ nextTicket, send }: SessionRefreshOptions): SessionRefresh {
   const pause = createPause();
@@ -33,7 +31,7 @@ export function sessionRefresh({ nextTicket, send }: SessionRefreshOptions): Ses
   const refresh = async (end: number, signal: AbortSignal) => {
     let wait = Math.random() * Math.min(widest, (end - Date.now()) / 2);
     for (;;) {
-      await pause.wait(Math.min(longest, Math.max(wait, notBefore - performance.now())), 0, signal);
+      await pause.wait(Math.max(wait, notBefore - performance.now()), 0, signal);
       const left = end - Date.now();
       if (left < tooLate) return;
       notBefore = performance.now() + apart;

@@ -4,8 +4,7 @@ import { textPattern } from '../tickets/text.ts';
 
 export const strict = { additionalProperties: false } as const;
 
-export const namePattern = textPattern(255);
-export const Name = Type.String({ pattern: namePattern });
+export const Name = Type.String({ pattern: textPattern(255) });
 const Room = Type.String({ pattern: roomPattern });
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import { textPattern } from '../tickets/text.ts';
-import { Name, namePattern, SessionId, strict } from './schemas.ts';
+import { textPart, textPattern } from '../tickets/text.ts';
+import { Name, SessionId, strict } from './schemas.ts';
 
 export const RevocationRequest = Type.Object(
   {
@@ -35,7 +35,7 @@ export const SessionsQuery = Type.Object({
   // A node's name, and a number that Redis takes; or empty, for the first page.
   cursor: Type.Optional(
     Type.String({
-      pattern: `^(${namePattern.slice(1, -1)}:[0-9]{1,19})?$`,
+      pattern: `^(${textPart(255)}:[0-9]{1,19})?$`,
       description: 'From the page before.',
     }),
   ),

@@ -3,6 +3,8 @@ export interface ChatKeys {
   /** The rooms whose history is kept, by when they were spoken in last. */
   readonly rooms: string;
   channel(room: string): string;
+  /** The opposite. */
+  roomOf(channel: string): string;
   history(room: string): string;
   /** Who is there, and under which name. */
   members(room: string): string[];
@@ -19,6 +21,7 @@ export function chatKeys(prefix: string): ChatKeys {
   return {
     rooms: `${prefix}chat-rooms`,
     channel: (room) => `${prefix}chat:${spelt(room)}`,
+    roomOf: (channel) => decodeURIComponent(channel.slice(`${prefix}chat:`.length)),
     history: (room) => of(room, 'history'),
     members,
     member: (room, sub) => [...members(room), of(room, `nodes:${sub}`)],

@@ -140,7 +140,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     pulse,
     beat: () => connection.command('PUBLISH', pulse, ''),
     onMessage(channel, message) {
-      const room = heardRooms.get(decodeURIComponent(channel.slice(keys.channel('').length)));
+      const room = heardRooms.get(keys.roomOf(channel));
       if (room) deliver(room, entryIn(message));
     },
     onFault(error) {

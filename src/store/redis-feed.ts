@@ -5,6 +5,7 @@ import type { Feed, FeedEntry } from '../revocations/feed.ts';
 import { Retained, type RetainedOptions } from '../revocations/retained.ts';
 import type { Revocation } from '../revocations/revocation.ts';
 import type { RedisConnection } from './connection.ts';
+import { slices } from './slices.ts';
 
 export interface RedisFeedOptions extends RetainedOptions {
   /** Its own: reading waits for entries, and what else went over it would wait with it. */
@@ -78,11 +79,12 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     const lacks = ({ revocation }: FeedEntry) => !present.has(revocation.rid);
     await readOn();
     const lacking = retained.all().filter(lacks);
-    for (let from = 0; from < lacking.length; from += putBackAtOnce) {
+    for (const some of slices(lacking, putBackAtOnce)) {
       // Other nodes put back the same, each a part at a time: what has come meanwhile is read first.
-      if (from > 0) await readOn();
-      const part = lacking.slice(from, from + putBackAtOnce).filter(lacks);
-      const args = part.flatMap(({ revocation }) => [revocation.rid, JSON.stringify(revocation)]);
+      await readOn();
+      const args = some
+        .filter(lacks)
+        .flatMap(({ revocation }) => [revocation.rid, JSON.stringify(revocation)]);
       const [outcome] = await follower.run('restore', stream, current, position, ...args);
       if (outcome !== 'restored') return;
     }

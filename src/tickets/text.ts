@@ -1,8 +1,11 @@
 /**
- * What names somebody or something, as a regular expression with the flag `u`: so many characters at most, none of them a control
+ * Part of a pattern: what names somebody or something, as a regular expression with the flag `u`: so many characters at most, none of them a control
  * character, since names go into logs, headers and records, or half of a surrogate pair, since UTF-8 has one replacement for
  * them all, and different names would be one in the store.
  */
-export function textPattern(most: number): string {
-  return `^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]{1,${most}}$`;
+export function textPart(most: number): string {
+  return `[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]{1,${most}}`;
 }
+
+/** The whole of such a text. */
+export const textPattern = (most: number): string => `^${textPart(most)}$`;
