@@ -60,6 +60,9 @@ export interface OpenCredentialsOptions {
   onFault: (variable: CredentialsFile, error: unknown) => void;
 }
 
+/** Milliseconds; jose keeps the provider's keys for as long. */
+const idpTokenMaxAge = 600_000;
+
 /** @throws ConfigFault when a credentials file cannot be used, naming its variable; all of them at once */
 export async function openCredentials(options: OpenCredentialsOptions): Promise<Credentials> {
   const { config, now, randomBytes, fetch, families, feed, revoke, demoUsers = new Map(), onFault } = options;
@@ -99,11 +102,11 @@ export async function openCredentials(options: OpenCredentialsOptions): Promise<
     },
   });
 
-  const verifiers: Verifier[] = [cachedVerifier(ownTokenVerifier({ keys, now }), now)];
+  const verifiers: Verifier[] = [cachedVerifier(ownTokenVerifier({ keys, now }), { now })];
   if (serviceKeys) verifiers.push(serviceKeyVerifier(serviceKeys));
   if (JWKS_URL && JWT_ISSUER && JWT_AUDIENCE) {
     const idp = { jwksUrl: JWKS_URL, issuer: JWT_ISSUER, audience: JWT_AUDIENCE, now, fetch };
-    verifiers.push(cachedVerifier(idpTokenVerifier(idp), now));
+    verifiers.push(cachedVerifier(idpTokenVerifier(idp), { now, maxAge: idpTokenMaxAge }));
   }
 
   const sign = async (login: Login): Promise<{ token: string; expires_in: number }> => {

@@ -190,7 +190,12 @@ export const HandshakeQuery = Type.Object({
 });
 
 export const VerifyQuery = Type.Object({
-  aud: Type.Optional(Type.String({ description: 'The service behind the proxy; default: WS_AUDIENCE.' })),
+  aud: Type.Optional(
+    Type.String({
+      description:
+        'The service behind the proxy; default: WS_AUDIENCE, which it overrules only with VERIFY_URI_HEADER.',
+    }),
+  ),
   ticket: Type.Optional(Type.String({ description: 'Where the proxy appends the original query.' })),
   room: Type.Optional(Type.String({ description: 'A room that the ticket must allow.' })),
 });

@@ -52,12 +52,18 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
     done(null);
   });
 
+  /**
+   * Whether the query is the proxy's own word. After `/verify/` comes what the client asked for, and without a header for that,
+   * a proxy may append the client's query: its `aud` must not overrule `WS_AUDIENCE`.
+   */
+  const isProxys = ({ params }: FastifyRequest) =>
+    (params as { '*'?: string })['*'] === undefined &&
+    (options.uriHeader !== undefined || audience === undefined);
+
   const answer = async (request: FastifyRequest, reply: FastifyReply) => {
     const { address, host } = visitor(request.raw);
     const facts: Facts = { decision: 'redeem', ip: address, via: 'verify' };
-    // After `/verify/` comes what the client asked for, and its `aud` would be the client's choice.
-    const named = (request.params as { '*'?: string })['*'] === undefined ? audienceIn(request) : undefined;
-    const aud = named ?? audience;
+    const aud = isProxys(request) ? (audienceIn(request) ?? audience) : audience;
     const session = await decide(request.log, facts, async () => {
       const { headers } = request;
       tellWhereabouts(facts, { origin: headers.origin, aud });

@@ -7,6 +7,7 @@ import { idpTokenVerifier } from '../../../src/credentials/idp-tokens.ts';
 import { issueToken, ownTokenVerifier } from '../../../src/credentials/own-tokens.ts';
 import { keysFromPem, keysFromSecrets } from '../../../src/credentials/signing-keys.ts';
 import { cachedVerifier } from '../../../src/credentials/verified-cache.ts';
+import { BrokerError } from '../../../src/errors.ts';
 
 const now = () => 1_700_000_000_123;
 const seconds = Math.floor(now() / 1000);
@@ -214,7 +215,7 @@ describe('cachedVerifier', () => {
         asked++;
         return { kind: 'user', ...alice };
       },
-      () => clock,
+      { now: () => clock },
     );
     await verify('token');
     await verify('token');
@@ -226,13 +227,60 @@ describe('cachedVerifier', () => {
 
   test('remembers no refusal', async () => {
     let asked = 0;
-    const verify = cachedVerifier(async () => {
-      asked++;
-      return undefined;
-    }, now);
+    const verify = cachedVerifier(
+      async () => {
+        asked++;
+        return undefined;
+      },
+      { now },
+    );
     await verify('token');
     await verify('token');
     expect(asked).toBe(2);
+  });
+});
+
+describe('cachedVerifier with a maxAge', () => {
+  const maxAge = 600_000;
+  async function remembering(later: () => Promise<never>) {
+    let clock = now();
+    let known = false;
+    const user = { kind: 'user', ...alice, exp: seconds + 3600 } as const;
+    const verify = cachedVerifier(async () => (known ? later() : user), { now: () => clock, maxAge });
+    await verify('token');
+    known = true;
+    return {
+      verify,
+      user,
+      pass(ms: number) {
+        clock += ms;
+      },
+    };
+  }
+  const withdrawn = async () => {
+    throw new BrokerError('invalid_token', { reason: 'err_jwks_no_matching_key' });
+  };
+  const down = async () => {
+    throw new BrokerError('idp_unavailable');
+  };
+
+  test('asks again, and believes no more in a key that has been withdrawn', async () => {
+    const { verify, user, pass } = await remembering(withdrawn);
+    pass(maxAge - 1);
+    expect(await verify('token')).toEqual(user);
+    pass(1);
+    await expect(verify('token')).rejects.toMatchObject({ code: 'invalid_token' });
+    pass(-maxAge);
+    await expect(verify('token')).rejects.toMatchObject({ code: 'invalid_token' });
+  });
+
+  test('goes on while there is nobody to ask, until the token expires', async () => {
+    const { verify, user, pass } = await remembering(down);
+    pass(maxAge);
+    expect(await verify('token')).toEqual(user);
+    await expect(verify('another')).rejects.toMatchObject({ code: 'idp_unavailable' });
+    pass(3_600_000);
+    await expect(verify('token')).rejects.toMatchObject({ code: 'idp_unavailable' });
   });
 });
 

@@ -224,3 +224,37 @@ describe('identity headers', () => {
     await app.close();
   });
 });
+
+describe('with WS_AUDIENCE, ?aud=', () => {
+  const audience = 'chat';
+
+  test('is nobody else’s choice where the query may be the client’s', async () => {
+    const app = await broker({ WS_AUDIENCE: audience });
+    const { ticket, ticket_id } = await app.ticket({ aud: 'billing' });
+    const offered = { 'sec-websocket-protocol': `chat, ticket.${ticket}` };
+    for (const [url, headers] of [
+      [`/verify?ticket=${ticket}&aud=billing`, {}],
+      ['/verify?aud=billing', offered],
+    ] as const) {
+      const refused = await app.app.inject({ url, headers });
+      expect([refused.statusCode, refused.json().error]).toEqual([403, 'binding_mismatch']);
+    }
+    expect(await app.store.revoke(ticket_id, 'holder')).toEqual({ outcome: 'revoked' });
+    const own = await app.ticket({ aud: audience });
+    expect((await app.app.inject(`/verify?ticket=${own.ticket}&aud=billing`)).statusCode).toBe(200);
+    await app.close();
+  });
+
+  test('is the proxy’s where the original URI comes in a header', async () => {
+    const app = await broker({ WS_AUDIENCE: audience, VERIFY_URI_HEADER: 'X-Original-URI' });
+    const [billing, chat] = [await app.ticket({ aud: 'billing' }), await app.ticket({ aud: audience })];
+    const ask = async (url: string, ticket: string) => {
+      const headers = { 'x-original-uri': `/socket?ticket=${ticket}&aud=${audience}` };
+      return (await app.app.inject({ url, headers })).statusCode;
+    };
+    expect(await ask('/verify?aud=billing', chat.ticket)).toBe(403);
+    expect(await ask('/verify?aud=billing', billing.ticket)).toBe(200);
+    expect(await ask('/verify', chat.ticket)).toBe(200);
+    await app.close();
+  });
+});
