@@ -36,6 +36,8 @@ export interface RedisConnection {
   info(): Promise<string[]>;
   /** Tries what only a slot that is on the move asks for. Rejects as `run` does. */
   ask(): Promise<void>;
+  /** The code that Redis answers our attempts to connect with, while it refuses them. */
+  readonly refusal: string | undefined;
   /** Looks again for the primary: the one that we talk to is none any more. */
   relocate(): void;
   close(): Promise<void>;
@@ -46,7 +48,10 @@ export interface ConnectOptions {
   tls?: RedisTls;
   /** Milliseconds after which a command that was sent counts as lost. */
   commandTimeout: number;
-  /** Called when the connection comes and goes; `reason` never holds an address, a command or its arguments. */
+  /**
+   * Called when the connection comes and goes, and once more for each reason why it does not come back. `reason` never
+   * holds an address, a command or its arguments.
+   */
   onState?: (state: 'connected' | 'disconnected', reason?: string) => void;
   /** Told how many seconds each call took, whatever came of it: a script's name, or a command's in small letters. */
   onCommand?: (name: string, seconds: number) => void;
@@ -62,20 +67,37 @@ export function connect({ url, tls, commandTimeout, onState, onCommand }: Connec
 
   let closed = false;
   let state: string | undefined;
+  let lastReason: string | undefined;
+  /** Connected, but in another database than ours. */
+  let misplaced = false;
+  /** What has been said of why it is gone: it is tried again several times a second. */
+  const said = new Set<string>();
   const tell = (next: 'connected' | 'disconnected', reason?: string) => {
-    if (state !== next && !closed) onState?.(next, reason);
+    if (next === 'connected') said.clear();
+    // A lost connection closes first; why it does not come back is known by the next attempt.
+    const isNews = state !== next || (reason !== undefined && !said.has(reason));
+    if (reason !== undefined) said.add(reason);
+    if (isNews && !closed) onState?.(next, reason);
     state = next;
+    lastReason = next === 'connected' ? undefined : (reason ?? lastReason);
   };
   client.on('ready', async () => {
     // A cluster's nodes are connected to one by one, and until then refuse all calls but the first.
     if (isCluster(client)) await Promise.allSettled(client.nodes('master').map((node) => node.info()));
-    if (client.status === 'ready') tell('connected');
+    if (client.status === 'ready' && !misplaced) tell('connected');
   });
-  client.on('close', () => tell('disconnected'));
+  client.on('close', () => {
+    misplaced = false;
+    tell('disconnected');
+  });
   client.on('error', (error) => {
-    tell('disconnected', reasonOf(error));
+    const reason = reasonOf(error);
+    tell('disconnected', reason === 'ETIMEDOUT' && address.tls ? 'ETIMEDOUT (with TLS)' : reason);
     // ioredis would go on in database 0, where nobody looks for our tickets.
-    if (error.command?.name === 'select' && !isCluster(client)) client.disconnect(true);
+    if (error.command?.name === 'select' && !isCluster(client)) {
+      misplaced = true;
+      client.disconnect(true);
+    }
   });
   client.on('+node', (node: Redis) => {
     if (!node.options.readOnly) node.connect().catch(() => {});
@@ -152,6 +174,9 @@ export function connect({ url, tls, commandTimeout, onState, onCommand }: Connec
       if (isCluster(client)) {
         await attempt('asking', () => Promise.all(client.nodes('master').map((node) => node.asking())));
       }
+    },
+    get refusal() {
+      return lastReason && /^(?:cluster: )?replied (\w+)$/.exec(lastReason)?.[1];
     },
     relocate,
     async close() {

@@ -164,7 +164,9 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
         await store.count('readyz', 1000);
       } catch (error) {
         if (replyIn(error) !== undefined) await store.selfTest();
-        throw fault === undefined ? error : new BrokerError('store_unavailable', { description: fault });
+        const { refusal } = connection;
+        const known = fault ?? (refusal && `Redis refuses our connection (${refusal}).`);
+        throw known ? new BrokerError('store_unavailable', { description: known }) : error;
       }
     },
 

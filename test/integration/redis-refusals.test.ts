@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, connect as openSocket, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, connect as openSocket, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -10,7 +10,7 @@ import { newTicket, ticketId } from '../../src/tickets/ticket.ts';
 import { grants, userRules } from '../support/acl.ts';
 import { openConnectedStore, openLoggedStore } from '../support/logged-store.ts';
 import { aClaim, aRecord, aTicketId } from '../support/records.ts';
-import { type RedisServer, startRedisServer } from '../support/redis-server.ts';
+import { freePort, type RedisServer, startRedisServer } from '../support/redis-server.ts';
 import {
   type ClusterTopology,
   clientOf,
@@ -114,6 +114,8 @@ describe('what the self-test finds missing', () => {
     await allow(grants.always);
     const store = openLoggedStore(url('3'));
     await store.logs('store disconnected');
+    await triedAgain();
+    expect(reasonsIn(store)).toEqual(['replied NOPERM']);
     await expect(store.check()).rejects.toMatchObject(unavailable);
     expect(await command(server, 'DBSIZE')).toBe(0);
 
@@ -181,6 +183,101 @@ describe('what the self-test finds missing', () => {
     await command(server, 'ACL', 'SETUSER', 'broker', `>wrong-${password}`);
     await until('the store to heal', () => isUsable(store));
     await store.close();
+  });
+
+  test('a password that is changed under a running node: the log and the check say so, once and not at every attempt', async () => {
+    await allow(grants.always);
+    const store = await openConnectedStore(url());
+    await command(server, 'ACL', 'SETUSER', 'broker', 'resetpass', '>another');
+    await command(server, 'CLIENT', 'KILL', 'USER', 'broker');
+    await store.logs('"reason":"replied WRONGPASS"');
+    await triedAgain();
+    expect(reasonsIn(store)).toEqual([undefined, 'replied WRONGPASS']);
+    expect(await failureOf(store.check())).toMatchObject({
+      ...unavailable,
+      message: 'Redis refuses our connection (WRONGPASS).',
+    });
+
+    await allow(grants.always);
+    await until('the store to heal', () => isUsable(store));
+    expect(store.log() + printed.join()).not.toContain(password);
+    await server.stop();
+    await store.logs('"reason":"ECONNREFUSED"');
+    expect(await failureOf(store.check())).toMatchObject({
+      ...unavailable,
+      message: 'The store cannot be reached: try again.',
+    });
+    await server.restart();
+    await store.close();
+  });
+
+  /** Several attempts later. */
+  async function triedAgain(): Promise<void> {
+    const connections = async () =>
+      Number(/total_connections_received:(\d+)/.exec(String(await command(server, 'INFO', 'stats')))?.[1]);
+    const before = await connections();
+    let asked = 0;
+    // Each question is a connection, too.
+    await until('more attempts', async () => (await connections()) - before > ++asked + 6);
+  }
+});
+
+/** Why the store is said to be gone, line by line. */
+function reasonsIn(store: { log(): string }): (string | undefined)[] {
+  const lines = store.log().split('\n').filter(Boolean);
+  return lines
+    .map((line) => JSON.parse(line) as { msg: string; reason?: string })
+    .filter(({ msg }) => msg === 'store disconnected')
+    .map(({ reason }) => reason);
+}
+
+describe('why there is no connection is in the log', () => {
+  let server: RedisServer;
+  let guarded: RedisServer;
+  let other: Server;
+  let nobody: number;
+  beforeAll(async () => {
+    [server, guarded, nobody] = await Promise.all([
+      startRedisServer(),
+      startRedisServer(['--requirepass', password]),
+      freePort(),
+    ]);
+    other = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')).listen(0, '127.0.0.1');
+    await once(other, 'listening');
+  });
+  afterAll(async () => {
+    other?.close();
+    await Promise.all([server?.dispose(), guarded?.dispose()]);
+  });
+
+  const cases: [what: string, url: () => string, reason: string][] = [
+    [
+      'a data node for a sentinel',
+      () => `redis+sentinel://127.0.0.1:${server.port}/main`,
+      'sentinels: not a sentinel',
+    ],
+    [
+      'a sentinel’s password',
+      () => `redis+sentinel://127.0.0.1:${guarded.port}/main`,
+      'sentinels: replied NOAUTH',
+    ],
+    ['no sentinel', () => `redis+sentinel://127.0.0.1:${nobody}/main`, 'sentinels: cannot be reached'],
+    ['no cluster', () => `redis+cluster://127.0.0.1:${server.port}`, 'cluster: not a cluster'],
+    ['a cluster’s password', () => `redis+cluster://127.0.0.1:${guarded.port}`, 'cluster: replied NOAUTH'],
+    ['nobody', () => `redis://127.0.0.1:${nobody}`, 'ECONNREFUSED'],
+    [
+      'no Redis',
+      () => `redis://127.0.0.1:${(other.address() as AddressInfo).port}`,
+      'answered as no Redis does',
+    ],
+    ['a Redis without TLS', () => `rediss://127.0.0.1:${server.port}`, 'ETIMEDOUT (with TLS)'],
+  ];
+  test.each(cases)('%s', async (_what, url, reason) => {
+    const store = openLoggedStore(url());
+    await store.logs('store disconnected');
+    expect(reasonsIn(store)).toEqual([reason]);
+    await store.close();
+    expect(store.log() + printed.join()).not.toMatch(/127\.0\.0\.1|not\/to/);
   });
 });
 

@@ -10,9 +10,12 @@ export async function checkReach(redis: Inspection): Promise<Finding> {
 }
 
 function remedyOf(reason: string, { address }: Inspection): string {
+  const sentinels =
+    'See whether the sentinels are up, take our login, and know the primary by the name in REDIS_URL.';
+  if (reason.startsWith('sentinels:')) return sentinels;
   if (/WRONGPASS|NOAUTH/.test(reason)) return 'Give user name and password of the Redis user in REDIS_URL.';
   if (/CERT/.test(reason)) return 'Name the authority that signed its certificate: REDIS_CA_FILE.';
-  if (/SSL|TLS/.test(reason)) return 'Say redis:// where Redis takes no TLS, rediss:// where it does.';
+  if (/ERR_(SSL|TLS)/.test(reason)) return 'Say redis:// where Redis takes no TLS, rediss:// where it does.';
   if (reason === 'ECONNREFUSED') return 'Start Redis, or mend host and port in REDIS_URL.';
   if (/ENOTFOUND|EAI_AGAIN/.test(reason)) return 'Mend the host name in REDIS_URL: it has no address here.';
   if (reason === 'replied ERR' && address.db > 0)
@@ -21,8 +24,9 @@ function remedyOf(reason: string, { address }: Inspection): string {
     return 'Say rediss:// where Redis takes TLS, and see what is between it and here.';
   if (/timeout|ETIMEDOUT/.test(reason) && address.tls)
     return 'Say redis:// if Redis takes no TLS there; else see whether a firewall is between this machine and it.';
-  if (address.mode === 'sentinel')
-    return 'See whether the sentinels are up, take our login, and know the primary by the name in REDIS_URL.';
+  if (reason === 'answered as no Redis does')
+    return 'Mend host and port in REDIS_URL: something else is there.';
+  if (address.mode === 'sentinel') return sentinels;
   if (address.mode === 'cluster') return 'See whether the nodes of the cluster are up, and take our login.';
   return 'See whether a firewall or a network is between this machine and Redis.';
 }
