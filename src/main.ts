@@ -10,9 +10,11 @@ import { sessionsCommand } from './cli/sessions.ts';
 import { ticketCommand } from './cli/ticket.ts';
 import { tokenCommand } from './cli/token.ts';
 import { usersCommand } from './cli/users.ts';
+import { version } from './version.ts';
 
 const program = new Command('ticket-broker')
   .description('Single-use tickets for WebSockets.')
+  .version(version)
   .addHelpText('after', '\nExit status: 0 done, 1 refused or failed, 2 not understood.')
   .addCommand(serveCommand())
   .addCommand(usersCommand())

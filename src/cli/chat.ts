@@ -2,13 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createTicketSocket, type Token } from '../client/client.ts';
 import { allowance } from '../sessions/allowance.ts';
 import { historyIn, readable, spoken } from './chat-lines.ts';
+import { watchFailures } from './last-failure.ts';
 import type { Lines } from './lines.ts';
 import { jsonLine } from './printable.ts';
+import type { Protocol } from './protocol-option.ts';
 import { type Screen, screen } from './screen.ts';
 
 export interface ChatOptions {
   /** Of the WebSocket. */
   url: URL;
+  protocol: Protocol;
   token: Token;
   /** Joined, for its history and its members; undefined: only heard. */
   room: string | undefined;
@@ -32,9 +35,11 @@ const remembered = 2000;
  * @throws Error when there is no use in trying any more
  */
 export async function chat(options: ChatOptions): Promise<void> {
-  const { url, token, room, json, lines, lingerMs } = options;
+  const { url, protocol, token, room, json, lines, lingerMs } = options;
   const out = screen(lines.editor);
-  const socket = createTicketSocket({ url, token });
+  const failure = watchFailures();
+  const how = protocol === false ? { transport: 'query' as const } : { protocol };
+  const socket = createTicketSocket({ url, token, ...how });
   const { promise: over, resolve, reject } = Promise.withResolvers<void>();
   const connected = new Promise<void>((begun) => socket.on('welcome', () => begun()));
 
@@ -44,7 +49,8 @@ export async function chat(options: ChatOptions): Promise<void> {
   });
   socket.on('status', (status) => {
     if (status.status === 'waiting') {
-      out.note(`not connected (${status.why}): trying again in ${(status.waitMs / 1000).toFixed(1)} s`);
+      const why = [status.why, failure()].filter(Boolean).join(': ');
+      out.note(`not connected (${why}): trying again in ${(status.waitMs / 1000).toFixed(1)} s`);
     }
   });
   socket.on('closed', ({ reason, why, unsent }) => {

@@ -1,17 +1,20 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Token } from '../client/client.ts';
 import { bearer, urlOption } from './broker.ts';
+import { trustedCaOption } from './ca-option.ts';
 import { chat } from './chat.ts';
 import { examples } from './help.ts';
 import { readSecret } from './input.ts';
 import { type Lines, standardInput } from './lines.ts';
 import { logIn } from './login.ts';
 import { talk } from './one-ticket.ts';
+import { type Protocol, protocolOptions } from './protocol-option.ts';
 import { tokenOption } from './token-option.ts';
 
 interface ConnectOptions {
   url: string;
   path: string;
+  protocol: Protocol;
   room?: string;
   token?: string;
   login?: string;
@@ -20,6 +23,7 @@ interface ConnectOptions {
 }
 
 export function connectCommand(): Command {
+  const [protocol, noProtocol] = protocolOptions();
   return new Command('connect')
     .description(
       'open a WebSocket: once with a ticket, or with a token or login as a chat client that reconnects with fresh tickets',
@@ -43,7 +47,10 @@ export function connectCommand(): Command {
         .default(1),
     )
     .option('--path <path>', 'of the WebSocket', '/ws')
+    .addOption(protocol)
+    .addOption(noProtocol)
     .addOption(urlOption())
+    .addOption(trustedCaOption())
     .addHelpText(
       'after',
       `
@@ -61,7 +68,7 @@ ${examples(
 }
 
 async function connect(ticket: string | undefined, options: ConnectOptions, command: Command): Promise<void> {
-  const { path, room, token, login, json = false, wait } = options;
+  const { path, protocol, room, token, login, json = false, wait } = options;
   const url = new URL(path, options.url);
   url.protocol = url.protocol.replace('http', 'ws');
   if (room !== undefined) url.searchParams.set('room', room);
@@ -73,6 +80,7 @@ async function connect(ticket: string | undefined, options: ConnectOptions, comm
   if (ticket !== undefined || (token === undefined && login === undefined)) {
     return talk({
       url,
+      protocol,
       ticket: ticket ?? (await readSecret('Ticket: ')),
       json,
       lingerMs: wait * 1000,
@@ -86,6 +94,7 @@ async function connect(ticket: string | undefined, options: ConnectOptions, comm
   try {
     await chat({
       url,
+      protocol,
       token: await credentialOf(options, typed, lines),
       room: room ?? (lines.editor ? 'lobby' : undefined),
       json,

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { type Finding, type Severity, severities } from '../doctor/finding.ts';
 import type { Credential } from '../doctor/probe-ticket.ts';
 import { bearer, brokerUrl } from './broker.ts';
+import { caOption } from './ca-option.ts';
 import { examples } from './help.ts';
 import { jsonLine, printable } from './printable.ts';
 import { progress } from './progress.ts';
@@ -28,7 +28,7 @@ export function doctorCommand(): Command {
     .option('--url <url>', 'where its visitors come in: https://broker.example', brokerUrl)
     .option('--node <url...>', 'a node to be asked directly; at every address that its name has', urls, [])
     .option('--path <path>', 'of the WebSocket at --url; default: WS_PATH, else /ws')
-    .option('--ca <file>', 'PEM of the authority that signed the certificate at --url')
+    .addOption(caOption())
     .option('--insecure', 'go on though that certificate is not trusted')
     .addOption(keyFileOption('; with tickets:mint, revoke and sessions:read it sees most').conflicts('token'))
     .addOption(tokenOption(', to mint with instead'))
@@ -71,7 +71,7 @@ async function doctor(options: DoctorOptions, command: Command): Promise<void> {
       url: url === undefined ? undefined : new URL(url),
       nodes: node.map((one) => new URL(one)),
       path,
-      ca: ca === undefined ? undefined : pemIn(ca, command),
+      ca,
       insecure,
       credential,
       proxyLog,
@@ -103,14 +103,6 @@ async function credentialOf({ keyFile, token }: DoctorOptions): Promise<Credenti
   const key = await givenKey(keyFile);
   if (key !== undefined) return { kind: 'key', authorization: bearer(key, 'service key') };
   return token === undefined ? undefined : { kind: 'token', authorization: bearer(token.trim(), 'token') };
-}
-
-function pemIn(path: string, command: Command): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    return unable(command, `--ca cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
 }
 
 function unable(command: Command, why: string): never {

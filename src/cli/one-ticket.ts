@@ -2,10 +2,12 @@ import { createInterface } from 'node:readline';
 import { WebSocket } from 'ws';
 import { readRefusal } from '../refused-handshake.ts';
 import { jsonLine, printable } from './printable.ts';
+import type { Protocol } from './protocol-option.ts';
 
 export interface TalkOptions {
   /** Of the WebSocket. */
   url: URL;
+  protocol: Protocol;
   ticket: string;
   /** Print what is no JSON as JSON, too. */
   json: boolean;
@@ -19,10 +21,14 @@ export interface TalkOptions {
  * Opens a socket with a ticket: prints what it receives, sends the lines of standard input as they are. Settles when the
  * socket has closed.
  *
- * @throws Error with the refusal's status and code
+ * @throws Error with the refusal's status and code, or saying what kept it from being answered
  */
-export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions): Promise<void> {
-  const socket = new WebSocket(url, ['ticket-broker', `ticket.${ticket}`], { handshakeTimeout: 10_000 });
+export function talk(options: TalkOptions): Promise<void> {
+  const { url, protocol, ticket, json, lingerMs, staysIfMute } = options;
+  const at = new URL(url);
+  if (protocol === false) at.searchParams.set('ticket', ticket);
+  const offered = protocol === false ? [] : [protocol, `ticket.${ticket}`];
+  const socket = new WebSocket(at, offered, { handshakeTimeout: 10_000 });
   return new Promise((resolve, reject) => {
     socket.on('unexpected-response', (request, response) => {
       // A proxy keeps the connection for another request, and us waiting.
@@ -32,7 +38,7 @@ export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions):
         )
         .finally(() => request.socket?.destroy());
     });
-    socket.on('error', () => reject(new Error(`${url.origin} (--url) cannot be reached`)));
+    socket.on('error', (error) => reject(new Error(`${url.origin} (--url) ${failureIn(error)}`)));
     socket.on('message', (data) => console.log(shown(String(data), json)));
     socket.on('close', (code, reason) => {
       console.error(printable(`closed: ${code} ${reason}`.trimEnd()));
@@ -56,6 +62,13 @@ export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions):
       socket.on('close', () => lines.close());
     });
   });
+}
+
+/** What `ws` says of a failed handshake: in its own words, where nothing of the server's is in them. */
+function failureIn({ code, message }: NodeJS.ErrnoException): string {
+  if (code !== undefined) return `cannot be reached: ${code}`;
+  if (!message.includes('subprotocol')) return `did not open a WebSocket: ${message}`;
+  return `selected no subprotocol that was offered: --protocol names its own, --no-protocol offers none`;
 }
 
 /** In one line, and nothing in it makes a terminal do things. */

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { postJson, urlOption } from './broker.ts';
+import { trustedCaOption } from './ca-option.ts';
 import { examples } from './help.ts';
 import { progress } from './progress.ts';
 import { keyFileOption, serviceKey } from './service-key.ts';
@@ -35,6 +36,7 @@ export function revokeCommand(): Command {
     .option('--reason <text>', 'told to the clients whose sockets close')
     .addOption(keyFileOption())
     .addOption(urlOption())
+    .addOption(trustedCaOption())
     .addHelpText(
       'after',
       examples(

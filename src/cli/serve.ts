@@ -11,6 +11,7 @@ import { createMetrics } from '../metrics.ts';
 import { pooledRandomBytes } from '../random.ts';
 import { revoker, unasked } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
+import { version } from '../version.ts';
 import { auditOf } from './audit.ts';
 import { demoUsers, tellDemo, warnOfDemo } from './demo.ts';
 
@@ -102,7 +103,8 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     else log.info({ signal }, 'stopping');
     await started.disposeAsync();
   });
-  log.info({ url, tiers: [...config.TIERS], store: config.REDIS_URL ? 'redis' : 'memory' }, 'listening');
+  const store = config.REDIS_URL ? 'redis' : 'memory';
+  log.info({ url, version, tiers: [...config.TIERS], store }, 'listening');
   if (config.demo && config.TIERS.has('http')) warnOfDemo(log, config.demoAlone);
   if (demo) tellDemo(url, demo.password);
 }

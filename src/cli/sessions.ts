@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { Static } from 'typebox';
 import type { SessionPage } from '../http/session-schemas.ts';
 import { callBroker, urlOption } from './broker.ts';
+import { trustedCaOption } from './ca-option.ts';
 import { examples } from './help.ts';
 import { jsonLine, printable } from './printable.ts';
 import { type Progress, progress } from './progress.ts';
@@ -24,6 +25,7 @@ export function sessionsCommand(): Command {
     .option('--json', 'print each session as a line of JSON')
     .addOption(keyFileOption())
     .addOption(urlOption())
+    .addOption(trustedCaOption())
     .addHelpText(
       'after',
       examples(

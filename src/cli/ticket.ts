@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { bearer, postJson, urlOption } from './broker.ts';
+import { trustedCaOption } from './ca-option.ts';
 import { examples } from './help.ts';
 import { readSecret } from './input.ts';
 import { tokenOption } from './token-option.ts';
@@ -18,6 +19,7 @@ export function ticketCommand(): Command {
     .option('--room <room...>', 'only for these rooms')
     .addOption(new Option('--ttl <seconds>', 'how long it lives').argParser(seconds))
     .addOption(urlOption())
+    .addOption(trustedCaOption())
     .addHelpText(
       'after',
       examples(

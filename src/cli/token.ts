@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { urlOption } from './broker.ts';
+import { trustedCaOption } from './ca-option.ts';
 import { examples } from './help.ts';
 import { readSecret } from './input.ts';
 import { askForTokens } from './login.ts';
@@ -9,6 +10,7 @@ export function tokenCommand(): Command {
     .description('log in to a running broker and print a token; the password is read from standard input')
     .argument('<username>')
     .addOption(urlOption())
+    .addOption(trustedCaOption())
     .addHelpText(
       'after',
       examples(

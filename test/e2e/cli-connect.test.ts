@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -7,6 +8,7 @@ import { type BrokerProcess, password, sharedStore, startBroker } from '../suppo
 import { type ChatSocket, openChat } from '../support/chat-socket.ts';
 import { type Running, runCommand, startCommand } from '../support/e2e-cli.ts';
 import { until } from '../support/e2e-until.ts';
+import { freePort } from '../support/redis-server.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -35,12 +37,15 @@ const shown = (client: Running, text: string) =>
   until(() => client.stdout().includes(text), `it prints ${text}`);
 
 /** A server that is no broker: it lets everybody in, or refuses whatever it is asked. */
-async function startServer(answer: ((socket: WebSocket) => void) | Record<string, string>) {
+async function startServer(
+  answer: ((socket: WebSocket, request: IncomingMessage) => void) | Record<string, string>,
+  subprotocol: string | false = 'ticket-broker',
+) {
   const server = createServer((_request, response) => {
     response.writeHead(401, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
   });
   if (typeof answer === 'function') {
-    new WebSocketServer({ server, handleProtocols: () => 'ticket-broker' }).on('connection', answer);
+    new WebSocketServer({ server, handleProtocols: () => subprotocol }).on('connection', answer);
   }
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -242,6 +247,70 @@ describe('with a ticket', () => {
   });
 });
 
+describe('at a server that is not as it was thought', () => {
+  const welcome = (socket: WebSocket, { url = '' }: IncomingMessage) => {
+    socket.send(
+      `"at ${url.split('?')[0]} by ${socket.protocol || 'nothing'}, ${url.includes('ticket=wst_x')}"`,
+    );
+    socket.close(1000);
+  };
+
+  /** As another login: the one before has been revoked. */
+  let env: NodeJS.ProcessEnv;
+  beforeAll(async () => {
+    const login = await runCommand(['token', 'alice', ...at()], { stdin: password });
+    env = { TICKET_BROKER_TOKEN: login.stdout.trim() };
+  });
+
+  test('that selects no subprotocol, connect says so, and does without one', async () => {
+    await using server = await startServer(welcome, false);
+    const ran = await runCommand(['connect', 'wst_x', '--url', server.url]);
+    expect(ran).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('--no-protocol') });
+    expect(ran.stderr).toContain('selected no subprotocol that was offered');
+    const without = await runCommand(['connect', 'wst_x', '--no-protocol', '--url', server.url]);
+    expect(without).toMatchObject({ code: 0, stdout: '"at /ws by nothing, true"\n' });
+  });
+
+  test('that selects another one, connect offers that', async () => {
+    await using server = await startServer(welcome, 'chat.v2');
+    const ran = await runCommand(['connect', 'wst_x', '--url', server.url]);
+    expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('--protocol') });
+    const other = await runCommand(['connect', 'wst_x', '--protocol', 'chat.v2', '--url', server.url]);
+    expect(other).toMatchObject({ code: 0, stdout: '"at /ws by chat.v2, false"\n' });
+  });
+
+  test('both are for the chat client, too', async () => {
+    for (const option of [['--no-protocol'], ['--protocol', 'chat.v2']]) {
+      const args = ['connect', '--room', aRoom(), ...option, ...at()];
+      const ran = await runCommand(args, { stdin: 'hi\n', env });
+      expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('] alice: hi\n') });
+    }
+  });
+
+  test('the chat client says what keeps it from connecting: nobody there, or another path', async () => {
+    const saysAfter = async (why: string, ...args: string[]) => {
+      const client = startCommand(['connect', ...args], { env });
+      await until(() => client.stderr().includes(`not connected (${why}): trying again`), why);
+      client.process.kill();
+      expect((await client.ended()).stderr).not.toMatch(/eyJ|wst_/);
+    };
+    const closed = `http://127.0.0.1:${await freePort()}`;
+    await saysAfter('no ticket: network: ECONNREFUSED', '--url', closed);
+    await saysAfter('connection failed: 404 at /wsx', '--path', '/wsx', '--no-protocol', ...at());
+    const once = await runCommand(['connect', 'wst_x', '--url', closed]);
+    expect(once).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('(--url) cannot be reached: ECONNREFUSED\n'),
+    });
+  });
+});
+
+test('--version is that of the package, and of the line that says that a broker listens', async () => {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+  expect(await runCommand(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  expect(broker.output()).toMatch(new RegExp(`"version":"${version}".*"msg":"listening"`));
+});
+
 test('at a terminal, what is typed is said in the lobby, and Ctrl-D ends it', async () => {
   const client = startCommand(['connect', '--login', 'alice', ...at()], { terminal: true });
   await shown(client, 'Password of alice: ');
@@ -260,6 +329,7 @@ test.each([
   [['wst_x', '--token', 'y'], 2, 'a ticket opens one socket'],
   [['--login', 'alice', '--token', 'y'], 2, '--login'],
   [['--wait', 'long', '--token', 'y'], 2, '--wait'],
+  [['--protocol', 'a b', '--token', 'y'], 2, '--protocol'],
   [['--token', 'not.a.token'], 1, 'closed: unauthorized (no ticket: 401 invalid_token)'],
   [['--token', 'two words'], 1, 'the token holds characters that none has'],
 ])('with %j exits with %i and says why', async (args, code, text) => {
