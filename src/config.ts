@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import ipaddr from 'ipaddr.js';
 import { type Static, Type } from 'typebox';
+import { credentialsFileFaults } from './credentials/file-faults.ts';
 import { privateKeys } from './credentials/signing-keys.ts';
+import { misspelt } from './misspelt.ts';
 import type { RedisTls } from './store/redis-client.ts';
 import { parseRedisUrl } from './store/redis-url.ts';
 import { secrets, variables } from './variables.ts';
@@ -26,6 +28,8 @@ export interface Config extends Readonly<Omit<Variables, 'TIERS' | 'WS_PATH' | '
   readonly demo: boolean;
   /** And that user is the only one: one process on its embedded store, with nobody configured who could come in. */
   readonly demoAlone: boolean;
+  /** What is in the environment and is read by nobody, though its name is nearly one of ours: one sentence each. */
+  readonly misspelt: readonly string[];
 }
 
 /** All that is wrong with the environment, one sentence each, by variable name and without values. */
@@ -46,7 +50,8 @@ export class ConfigFault extends Error {
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const faults: string[] = [];
-  const values = parse(withSecretFiles(env, faults), faults);
+  const unread = new Set<string>();
+  const values = parse(withSecretFiles(env, unread, faults), faults);
   const { REDIS_URL, USERS_FILE, JWKS_URL, SERVICE_KEYS_FILE, DEMO } = values;
   const alone = !REDIS_URL && !USERS_FILE && !JWKS_URL && !SERVICE_KEYS_FILE;
   const demo = DEMO === undefined ? alone : DEMO === 'on';
@@ -65,13 +70,21 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     allowedOrigins: origins(values.ALLOWED_ORIGINS),
     demo,
     demoAlone: demo && alone,
+    misspelt: misspelt(env).map(({ name, meant }) => `${name} is not read: is ${meant} meant?`),
   } satisfies Config;
-  faults.push(...contradictions(config));
-  if (faults.length > 0) throw new ConfigFault(faults);
+  faults.push(...contradictions(config, (name) => values[name] !== undefined || unread.has(name)));
+  // Whoever opens these files tells it, too, but is never reached.
+  if (faults.length > 0)
+    throw new ConfigFault([...faults, ...credentialsFileFaults(values), ...config.misspelt]);
   return Object.freeze(config);
 }
 
-function withSecretFiles(env: NodeJS.ProcessEnv, faults: string[]): Record<string, string> {
+/** @param unread gets the names of secrets that are given, and cannot be read */
+function withSecretFiles(
+  env: NodeJS.ProcessEnv,
+  unread: Set<string>,
+  faults: string[],
+): Record<string, string> {
   const given: Record<string, string> = {};
   for (const name of Object.keys(variables)) if (env[name]) given[name] = env[name];
   for (const name of secrets) {
@@ -82,8 +95,13 @@ function withSecretFiles(env: NodeJS.ProcessEnv, faults: string[]): Record<strin
       given[name] = readFileSync(path, 'utf8').trim();
     } catch (error) {
       faults.push(`${name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`);
+      unread.add(name);
     }
-    if (given[name] === '') faults.push(`${name}_FILE is empty`);
+    if (given[name] === '') {
+      faults.push(`${name}_FILE is empty`);
+      delete given[name];
+      unread.add(name);
+    }
   }
   return given;
 }
@@ -106,31 +124,38 @@ function fileIn<Key extends string>(
 
 /** Whatever is wrong is left at its default, so that one run finds every fault. */
 function parse(given: Record<string, string>, faults: string[]): Variables {
-  const ajv = new Ajv({ allErrors: true, coerceTypes: true, useDefaults: true, strict: false });
+  const ajv = new Ajv({
+    allErrors: true,
+    coerceTypes: true,
+    useDefaults: true,
+    strict: false,
+    verbose: true,
+  });
   const check = ajv.compile<Variables>(schema);
   const values: Record<string, unknown> = { ...given };
   if (check(values)) return values as Variables;
-  for (const { instancePath, message, params } of check.errors ?? []) {
+  for (const { instancePath, message, params, parentSchema } of check.errors ?? []) {
     const name = instancePath.slice(1);
     const allowed = params['allowedValues'] ? `: ${params['allowedValues'].join(', ')}` : '';
-    faults.push(`${name} ${message}${allowed}`);
+    faults.push(`${name} ${parentSchema?.['must'] ?? `${message}${allowed}`}`);
     delete values[name];
   }
   check(values);
   return values as Variables;
 }
 
-function contradictions(config: Config): string[] {
+/** @param isGiven whether somebody has said something for a secret, though it may not be known what */
+function contradictions(config: Config, isGiven: (name: (typeof secrets)[number]) => boolean): string[] {
   const { TIERS, REDIS_URL, JWT_SECRET, JWT_PRIVATE_KEY, JWKS_URL, JWT_ISSUER, JWT_AUDIENCE } = config;
   const http = TIERS.has('http');
   const idp = [JWKS_URL, JWT_ISSUER, JWT_AUDIENCE];
   const checks: [fault: boolean, text: string][] = [
     [
-      http && !!REDIS_URL && !JWT_SECRET && !JWT_PRIVATE_KEY,
+      http && isGiven('REDIS_URL') && !isGiven('JWT_SECRET') && !isGiven('JWT_PRIVATE_KEY'),
       'JWT_SECRET is required with REDIS_URL: several nodes must sign alike (or JWT_PRIVATE_KEY)',
     ],
     [
-      http && !!REDIS_URL && !config.USERS_FILE && !JWKS_URL,
+      http && isGiven('REDIS_URL') && !config.USERS_FILE && !JWKS_URL,
       'USERS_FILE or JWKS_URL is required with REDIS_URL',
     ],
     [!!JWT_SECRET && !!JWT_PRIVATE_KEY, 'JWT_SECRET and JWT_PRIVATE_KEY are both set: keep one'],
@@ -166,13 +191,13 @@ function contradictions(config: Config): string[] {
     [
       !http &&
         (config.WS_ACCEPT.has('bearer') || config.WS_ACCEPT.has('token')) &&
-        !JWT_SECRET &&
-        !JWT_PRIVATE_KEY &&
+        !isGiven('JWT_SECRET') &&
+        !isGiven('JWT_PRIVATE_KEY') &&
         !JWKS_URL,
       'WS_ACCEPT takes tokens, which JWT_SECRET, JWT_PRIVATE_KEY or JWKS_URL must be there to verify',
     ],
-    [!TIERS.has('http') && !REDIS_URL, 'REDIS_URL is required where TIERS leaves http out'],
-    [!TIERS.has('ws') && !REDIS_URL, 'REDIS_URL is required where TIERS leaves ws out'],
+    [!TIERS.has('http') && !isGiven('REDIS_URL'), 'REDIS_URL is required where TIERS leaves http out'],
+    [!TIERS.has('ws') && !isGiven('REDIS_URL'), 'REDIS_URL is required where TIERS leaves ws out'],
   ];
   const redisFault = REDIS_URL && faultOf(() => parseRedisUrl(REDIS_URL));
   const keyFault = JWT_PRIVATE_KEY && faultOf(() => privateKeys(JWT_PRIVATE_KEY));

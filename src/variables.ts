@@ -3,9 +3,19 @@ import { type TSchema, Type } from 'typebox';
 const seconds = (fallback: number | undefined, minimum: number, maximum: number, description: string) =>
   Type.Integer({ minimum, maximum, description, ...(fallback !== undefined && { default: fallback }) });
 const text = (description: string) => Type.String({ description });
-const header = (description: string) => Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$', description });
+/** @param must what is said of a value that is of another form */
+const formed = (pattern: string, must: string, description: string, fallback?: string) =>
+  Type.String({ pattern, must, description, ...(fallback !== undefined && { default: fallback }) });
+const header = (description: string) =>
+  formed('^[A-Za-z0-9-]{1,64}$', 'must be the name of a header', description);
 const choice = <const T extends string[]>(values: [...T], fallback: T[number], description: string) =>
-  Type.Enum(values, { default: fallback, description });
+  Type.Enum(values, { default: fallback, description: `${description}; one of ${values.join(', ')}` });
+/** Some of the values, comma-separated, in any order. */
+const some = (values: readonly string[], atMost: number, fallback: string, description: string) => {
+  const one = `\\s*(${values.join('|')})\\s*`;
+  const must = `must be one or more of ${values.join(', ')}, comma-separated`;
+  return formed(`^${one}(,${one}){0,${atMost - 1}}$`, must, description, fallback);
+};
 
 const day = 86_400;
 
@@ -21,23 +31,20 @@ export const variables = {
     maximum: 65_535,
     description: 'port to listen on; 0 = any free one',
   }),
-  TIERS: Type.String({
-    default: 'http,ws',
-    pattern: '^(http|ws)(,(http|ws))?$',
-    description: 'what this process does: http, ws or both',
-  }),
-  WS_PATH: Type.String({
-    default: '/ws',
-    pattern: '^/[\\w./~-]*(,/[\\w./~-]*)*$',
-    description: 'path of the WebSocket, or several, comma-separated',
-  }),
+  TIERS: some(['http', 'ws'], 2, 'http,ws', 'what this process does: http, ws or both'),
+  WS_PATH: formed(
+    '^\\s*/[\\w./~-]*\\s*(,\\s*/[\\w./~-]*\\s*)*$',
+    'must be a path such as /ws, or several, comma-separated',
+    'path of the WebSocket, or several, comma-separated',
+    '/ws',
+  ),
   PUBLIC_WS_URL: Type.Optional(
     text('the WebSocket as clients reach it, wss://…; default: as the request came in'),
   ),
   DEMO: Type.Optional(
     Type.Enum(['on', 'off'], {
       description:
-        "the demo page at /, and GET /test-token, which lets anyone in as the user demo: on beside other users, into the room demo only (that name must be nobody else's); unset: on where nothing tells who may come in",
+        "the demo page at /, and GET /test-token, which lets anyone in as the user demo: on beside other users, into the room demo only (that name must be nobody else's); off: not at all; unset: on where nothing tells who may come in",
     }),
   ),
   LOG_LEVEL: choice(
@@ -58,11 +65,12 @@ export const variables = {
   REDIS_CA_FILE: Type.Optional(text('PEM of the authority that signed the certificate of Redis')),
   REDIS_CERT_FILE: Type.Optional(text('PEM of our certificate, where Redis asks for one')),
   REDIS_KEY_FILE: Type.Optional(text('PEM of its key')),
-  KEY_PREFIX: Type.String({
-    default: 'wst:',
-    pattern: '^[^{}\\s]{0,64}$',
-    description: 'begins every key in Redis',
-  }),
+  KEY_PREFIX: formed(
+    '^[^{}\\s]{0,64}$',
+    'must have neither braces nor blanks, and 64 characters at most',
+    'begins every key in Redis',
+    'wst:',
+  ),
   REDIS_COMMAND_TIMEOUT: Type.Integer({
     default: 1000,
     minimum: 10,
@@ -100,11 +108,12 @@ export const variables = {
   TRUST_PROXY: Type.Optional(text('CIDRs whose X-Forwarded-* headers are believed, comma-separated')),
   ALLOWED_ORIGINS: Type.Optional(text('browser origins, comma-separated, or *; unset: the same host')),
   AUTH_COOKIE: Type.Optional(
-    Type.String({
+    formed(
       // RFC 6265 4.1.1
-      pattern: "^[\\w!#$%&'*+.^`|~-]{1,128}$",
-      description: 'a cookie whose token POST /tickets takes, from pages of ALLOWED_ORIGINS; unset: none',
-    }),
+      "^[\\w!#$%&'*+.^`|~-]{1,128}$",
+      'must be the name of a cookie',
+      'a cookie whose token POST /tickets takes, from pages of ALLOWED_ORIGINS; unset: none',
+    ),
   ),
   MAX_SESSIONS_PER_SUB: seconds(
     0,
@@ -126,12 +135,12 @@ export const variables = {
   ),
   MAX_CONNECTIONS: seconds(0, 0, 10_000_000, 'sockets this process holds at most; 0 = no limit'),
   HANDSHAKE_TIMEOUT: seconds(5, 1, 300, 'seconds a client has to send its request'),
-  WS_ACCEPT: Type.String({
-    default: 'ticket',
-    pattern: '^(ticket|bearer|token|message)(,(ticket|bearer|token|message))*$',
-    description:
-      'what a handshake may show: ticket, bearer (a token in Authorization), token (in ?token=), message (a ticket in the first message)',
-  }),
+  WS_ACCEPT: some(
+    ['ticket', 'bearer', 'token', 'message'],
+    4,
+    'ticket',
+    'what a handshake may show, comma-separated: ticket, bearer (a token in Authorization), token (in ?token=), message (a ticket in the first message)',
+  ),
   WS_REJECT: choice(['http', 'close'], 'http', 'refuse with an HTTP status, or open and close with a code'),
   WS_AUDIENCE: Type.Optional(text('the service this gate stands before: tickets for another are refused')),
   ON_REPLAY: choice(

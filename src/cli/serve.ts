@@ -30,6 +30,7 @@ export async function serve(): Promise<void> {
 async function start(started: AsyncDisposableStack): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.LOG_LEVEL);
+  for (const text of config.misspelt) log.warn(text);
   const now = Date.now;
   const randomBytes = pooledRandomBytes();
   const demo = config.demoAlone ? await demoUsers(randomBytes) : undefined;

@@ -5,6 +5,7 @@ import type { Revoke } from '../revocations/revoke.ts';
 import type { RandomBytes } from '../tickets/ticket.ts';
 import { type Assert, asserter } from './assertion.ts';
 import { type Caller, type Verifier, verifierChain } from './caller.ts';
+import { type CredentialsFile, fileFault } from './file-faults.ts';
 import { idpTokenVerifier } from './idp-tokens.ts';
 import { issueToken, ownTokenVerifier } from './own-tokens.ts';
 import { passwordCheck } from './passwords.ts';
@@ -25,8 +26,6 @@ export interface IssuedToken {
   /** Buys the next token, once. */
   refresh_token: string;
 }
-
-export type CredentialsFile = 'USERS_FILE' | 'SERVICE_KEYS_FILE';
 
 /** Everything that answers who is asking. */
 export interface Credentials {
@@ -76,8 +75,7 @@ export async function openCredentials(options: OpenCredentialsOptions): Promise<
       const file = watchFile(path, parse, (error) => onFault(variable, error));
       return () => file.current();
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      faults.push(code ? `${variable} cannot be read (${code})` : `${variable}: ${message}`);
+      faults.push(fileFault(variable, error));
       return undefined;
     }
   };

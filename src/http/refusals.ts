@@ -21,13 +21,14 @@ export function refuse(error: FastifyError | BrokerError, request: FastifyReques
 function fromFramework(error: FastifyError): BrokerError {
   const [fault] = error.validation ?? [];
   if (fault) {
-    const field = fault.params['missingProperty'] ?? fault.params['additionalProperty'] ?? '';
-    const path = [fault.instancePath.slice(1).replaceAll('/', '.'), field].filter(Boolean).join('.');
-    const known = fault.keyword === 'additionalProperties' ? 'is not a known field' : fault.message;
-    // A field's own name is repeated only when the schema knows it: an unknown one may be a secret in the wrong place.
-    const named = fault.keyword === 'additionalProperties' ? path.replace(/[^.]*$/, 'a field') : path;
+    const isUnknown = fault.keyword === 'additionalProperties';
+    const field = String(fault.params['missingProperty'] ?? fault.params['additionalProperty'] ?? '');
+    // An unknown field may be a secret in the wrong place. None of ours is so short, and of letters alone.
+    const shown = isUnknown && !/^[a-zA-Z_]{1,32}$/.test(field) ? 'a field' : field;
+    const path = [fault.instancePath.slice(1).replaceAll('/', '.'), shown].filter(Boolean).join('.');
+    const wrong = isUnknown ? 'is not a known field' : fault.message;
     return invalid(
-      `${named || error.validationContext} ${fault.keyword === 'required' ? 'is required' : known}`,
+      `${path || error.validationContext} ${fault.keyword === 'required' ? 'is required' : wrong}`,
     );
   }
   switch (error.statusCode) {

@@ -309,6 +309,11 @@ describe('finds what is wrong with the settings:', () => {
     expect(said.sort()).toEqual(['JWT_SECRET', 'TICKET_TTL', 'TRUST_PROXY']);
   });
 
+  test('a variable whose name is nearly one that is read', async () => {
+    const examined = await doctor([], { ALOWED_ORIGINS: 'https://app.example' });
+    expectBad(examined, ['warning', 'config-names'], /ALOWED_ORIGINS is not read: is ALLOWED_ORIGINS meant/);
+  });
+
   test('a secret that looks like an example, and where it is', async () => {
     const weak = { JWT_SECRET: 'your-256-bit-secret-your-256-bit-secret', JWT_SECRET_FILE: '' };
     const examined = await doctor([], weak);

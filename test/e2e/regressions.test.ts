@@ -370,6 +370,30 @@ describe('a start that fails', () => {
     );
     expect(lines[1]).toMatch(/^SERVICE_KEYS_FILE: line 1 has no SHA-256/);
   });
+
+  test('on secrets and credentials that are not there tells all, and which name is misspelt', async () => {
+    const lines = await complaints({
+      ...sharedStore(inject('redisUrl')),
+      JWT_SECRET: '',
+      JWT_SECRET_FILE: '/nowhere/secret',
+      USERS_FILE: '/nowhere/users',
+      ALOWED_ORIGINS: 'https://app.example',
+    });
+    expect(lines).toEqual([
+      'ticket-broker: JWT_SECRET_FILE cannot be read (ENOENT)',
+      'USERS_FILE cannot be read (ENOENT)',
+      'ALOWED_ORIGINS is not read: is ALLOWED_ORIGINS meant?',
+    ]);
+  });
+
+  test('that succeeds warns of a variable whose name is nearly one of ours, without its value', async () => {
+    await using broker = await startBroker({ MAX_SESSION_PER_SUB: '7654321' });
+    const warning = /"level":"warn".*"MAX_SESSION_PER_SUB is not read: is MAX_SESSIONS_PER_SUB meant\?"/;
+    expect(broker.output()).toMatch(warning);
+    expect(broker.output()).not.toContain('7654321');
+    await using other = await startBroker();
+    expect(other.output()).not.toContain('is not read');
+  });
 });
 
 describe('WS_REJECT=close', () => {

@@ -3,11 +3,12 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { environmentHelp } from '../../src/cli/environment-help.ts';
 import { ConfigFault, readConfig } from '../../src/config.ts';
 import { variables } from '../../src/variables.ts';
 
 const secret = 's'.repeat(32);
-const shared = { REDIS_URL: 'redis://127.0.0.1', JWT_SECRET: secret, USERS_FILE: '/users' };
+const shared = { REDIS_URL: 'redis://127.0.0.1', JWT_SECRET: secret, USERS_FILE: '/dev/null' };
 const idp = { JWKS_URL: 'https://idp.example/jwks', JWT_ISSUER: 'https://idp.example', JWT_AUDIENCE: 'chat' };
 
 function faultsOf(env: NodeJS.ProcessEnv): readonly string[] {
@@ -151,7 +152,58 @@ describe('readConfig', () => {
     expect(faultsOf({ JWT_SECRET_FILE: join(dir, 'missing') }).join()).toContain(
       'JWT_SECRET_FILE cannot be read',
     );
-    expect(faultsOf({ JWT_SECRET_FILE: join(dir, 'empty') }).join()).toContain('JWT_SECRET_FILE is empty');
+    expect(faultsOf({ JWT_SECRET_FILE: join(dir, 'empty') })).toEqual(['JWT_SECRET_FILE is empty']);
+  });
+
+  test('tells every file that cannot be used at once, and asks for nothing that one of them was to hold', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'config-'));
+    const missing = join(dir, 'missing');
+    writeFileSync(join(dir, 'users'), 'alice:plain\n');
+    const given = { JWT_SECRET_FILE: missing, USERS_FILE: missing, SERVICE_KEYS_FILE: missing };
+    const unreadable = [
+      'JWT_SECRET_FILE cannot be read (ENOENT)',
+      'USERS_FILE cannot be read (ENOENT)',
+      'SERVICE_KEYS_FILE cannot be read (ENOENT)',
+    ];
+    expect(faultsOf({ ...given, REDIS_URL: shared.REDIS_URL })).toEqual(unreadable);
+    const withRedis = faultsOf({ ...given, REDIS_URL_FILE: missing, TIERS: 'http' });
+    expect(new Set(withRedis)).toEqual(new Set([...unreadable, 'REDIS_URL_FILE cannot be read (ENOENT)']));
+    expect(faultsOf({ PORT: 'x', USERS_FILE: join(dir, 'users') })).toEqual([
+      'PORT must be integer',
+      expect.stringMatching(/^USERS_FILE: line 1 /),
+    ]);
+  });
+
+  test('takes blanks around commas', () => {
+    const config = readConfig({ TIERS: ' http , ws', WS_ACCEPT: 'ticket, message ', WS_PATH: '/ws, /chat' });
+    expect(config.TIERS).toEqual(new Set(['http', 'ws']));
+    expect(config.WS_ACCEPT).toEqual(new Set(['ticket', 'message']));
+    expect(config.WS_PATH).toEqual(['/ws', '/chat']);
+  });
+
+  test.each([
+    [{ TIERS: 'http;ws' }, 'TIERS must be one or more of http, ws, comma-separated'],
+    [
+      { WS_ACCEPT: 'cookie' },
+      'WS_ACCEPT must be one or more of ticket, bearer, token, message, comma-separated',
+    ],
+    [{ WS_PATH: 'ws' }, 'WS_PATH must be a path such as /ws, or several, comma-separated'],
+    [{ KEY_PREFIX: 'a b' }, 'KEY_PREFIX must have neither braces nor blanks, and 64 characters at most'],
+    [{ AUTH_COOKIE: 'a b' }, 'AUTH_COOKIE must be the name of a cookie'],
+    [{ VERIFY_URI_HEADER: 'a b' }, 'VERIFY_URI_HEADER must be the name of a header'],
+    [{ BIND_IP: 'all' }, 'BIND_IP must be equal to one of the allowed values: off, log, prefix, exact'],
+  ])('of %j, says in words what it must be', (env, fault) => {
+    expect(faultsOf(env)).toEqual([fault]);
+  });
+
+  test('tells what is nearly a variable of ours, also beside faults', () => {
+    const typo = 'ALOWED_ORIGINS is not read: is ALLOWED_ORIGINS meant?';
+    expect(readConfig({ ALOWED_ORIGINS: 'https://a.example' }).misspelt).toEqual([typo]);
+    expect(readConfig({}).misspelt).toEqual([]);
+    expect(faultsOf({ ALOWED_ORIGINS: 'https://a.example', PORT: 'x' })).toEqual([
+      'PORT must be integer',
+      typo,
+    ]);
   });
 
   test('takes keys whose line breaks were escaped on their way', () => {
@@ -178,4 +230,13 @@ test('.env.example lists every variable with its default and its meaning', () =>
   }
 });
 
-type Described = Record<string, { description?: string; default?: unknown }>;
+test('of a variable that takes a choice of values, .env.example and --help name them', () => {
+  const texts = [readFileSync('.env.example', 'utf8'), environmentHelp()];
+  for (const [name, { enum: values = [], description = '' }] of Object.entries(variables as Described)) {
+    for (const value of values) expect(description, name).toMatch(new RegExp(`\\b${value}\\b`));
+    for (const text of texts) expect(text).toContain(description);
+  }
+  expect(texts[1]).toContain('one of off, log, prefix, exact');
+});
+
+type Described = Record<string, { description?: string; default?: unknown; enum?: string[] }>;

@@ -10,6 +10,7 @@ import { isPublicHost } from '../public-host.ts';
 export function checkSettings(config: Config, env: NodeJS.ProcessEnv): Finding[] {
   return [
     ok('config', 'The environment can be used.'),
+    ...config.misspelt.map((text) => warning('config-names', text, 'Mend its name, or take it out.')),
     ...checkFile(config, 'USERS_FILE', parseUsers),
     ...checkFile(config, 'SERVICE_KEYS_FILE', parseServiceKeys),
     ...checkSecret(config, env),

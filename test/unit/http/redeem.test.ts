@@ -141,10 +141,18 @@ describe('POST /tickets/redeem', () => {
     ['an ip that is none', { ticket: 'x', ip: 'here' }, 'ip is not an IP address'],
     ['a redemption_id with a line break', { ticket: 'x', redemption_id: 'a\nb' }, 'redemption_id must match'],
     ['a room that is none', { ticket: 'x', room: '' }, 'room must match'],
-    ['an unknown field', { ticket: 'x', rooms: [] }, 'is not a known field'],
+    ['an unknown field', { ticket: 'x', rooms: [] }, 'rooms is not a known field'],
   ])('says what is wrong with %s', async (_what, payload, text) => {
     const refused = await redeem(payload);
     expect(refused.statusCode).toBe(400);
     expect(refused.json().error_description).toContain(text);
   });
+
+  test.each(['wst_'.padEnd(47, 'A'), 'eyJa.eyJb.c', 'hunter2', 'a'.repeat(33)])(
+    'repeats no unknown field that may be a secret: %s',
+    async (field) => {
+      const refused = await redeem({ ticket: 'x', [field]: 1 });
+      expect(refused.json().error_description).toBe('a field is not a known field');
+    },
+  );
 });
