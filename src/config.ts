@@ -3,6 +3,7 @@ import { Ajv } from 'ajv';
 import ipaddr from 'ipaddr.js';
 import { type Static, Type } from 'typebox';
 import { privateKeys } from './credentials/signing-keys.ts';
+import { isOrigin } from './origin.ts';
 import type { RedisTls } from './store/redis-client.ts';
 import { parseRedisUrl } from './store/redis-url.ts';
 import { secrets, variables } from './variables.ts';
@@ -220,10 +221,6 @@ function isTaken(path: string): boolean {
     'token',
     'verify',
   ].includes(first);
-}
-
-function isOrigin(value: string): boolean {
-  return URL.canParse(value) && new URL(value).origin === value;
 }
 
 function isCidr(value: string): boolean {
