@@ -19,7 +19,8 @@ export function brokerBacking({ broker, serviceKey }: BrokerSource, log: GateLog
   ) {
     throw new TypeError('broker must be an http or https URL, without a login');
   }
-  if (!/^[\x21-\x7e]+$/.test(serviceKey)) throw new TypeError('serviceKey must be one word');
+  if (typeof serviceKey !== 'string' || !/^[\x21-\x7e]+$/.test(serviceKey))
+    throw new TypeError('serviceKey must be one word');
   const deps = { url: new URL(broker), serviceKey, now: Date.now, fetch, log };
   const feed = brokerFeed({ ...deps, retention });
   return {

@@ -286,6 +286,8 @@ describe('when the broker cannot be asked', () => {
 test('a key or URL that cannot be one is refused without being quoted', () => {
   const twoLines = { broker: broker.url, serviceKey: 'old-key\nnew-key' };
   expect(() => openGate(twoLines)).toThrow(/^serviceKey must be one word$/);
+  const keyless = { broker: broker.url, serviceKey: undefined as unknown as string };
+  expect(() => openGate(keyless)).toThrow(/^serviceKey must be one word$/);
   expect(() => openGate({ broker: 'http://me:secret@broker', serviceKey: 'k' })).toThrow(
     /^broker must be .* without a login$/,
   );
