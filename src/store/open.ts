@@ -55,7 +55,11 @@ const clocksApartMs = 300_000;
 export function openStore(options: OpenStoreOptions): Opened {
   const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log, onCommand } = options;
   // A ticket, too, ends no later than the session that it opens, and a renewed session has been held against the feed then.
-  const remembering = { now, retention, sessionRetention: sessionTtl * 1000 + clocksApartMs };
+  const remembering = {
+    now: () => performance.now(),
+    retention,
+    sessionRetention: sessionTtl * 1000 + clocksApartMs,
+  };
   if (url === undefined) {
     log.warn('REDIS_URL is unset: tickets live in this process only and are lost when it ends');
     return closing({
@@ -82,7 +86,14 @@ export function openStore(options: OpenStoreOptions): Opened {
   });
   // Reading the feed waits, and so does publishing: each has a connection that nothing else waits behind.
   const patient = () => connect({ ...place, commandTimeout: commandTimeout + 2 * feedBlockMs });
-  const feed = redisFeed({ ...remembering, follower: patient(), publisher: patient(), prefix, log });
+  const feed = redisFeed({
+    ...remembering,
+    follower: patient(),
+    publisher: patient(),
+    tickets: connection,
+    prefix,
+    log,
+  });
   const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
   return closing({
     store,
