@@ -268,3 +268,13 @@ test.each(['', 'keys', 'keys add', 'revoke', 'sessions'])(
     expect(ran.stdout).toMatch(/Examples:|Commands:/);
   },
 );
+
+test.each([
+  ['serve', '--help'],
+  ['keys', 'list'],
+])('`%s %s` ends quietly where nobody reads what it prints', async (...args) => {
+  const running = startCommand(args, { env: { SERVICE_KEYS_FILE: keysFile } });
+  running.process.stdout.destroy();
+  // As SIGPIPE ends other programs.
+  expect(await running.ended()).toEqual({ code: 128 + 13, stdout: '', stderr: '' });
+});
