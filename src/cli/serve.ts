@@ -69,9 +69,11 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const { fileUsers: users } = credentials;
   if (users) started.defer(revokeRemovedUsers({ users, revoke: revokeUnasked, now }));
 
-  if (config.METRICS_PORT !== undefined) {
-    started.defer(await serveMetrics(metrics, config.HOST, config.METRICS_PORT));
-  }
+  const metricsServer =
+    config.METRICS_PORT === undefined
+      ? undefined
+      : await serveMetrics(metrics, config.HOST, config.METRICS_PORT);
+  if (metricsServer) started.defer(metricsServer.stop);
   const chat = config.CHAT === 'on' && config.TIERS.has('ws');
   const backplane = chat ? opened.openBackplane({ history: config.CHAT_HISTORY }) : undefined;
   if (backplane) started.defer(() => backplane.close());
@@ -102,7 +104,15 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     else log.info({ signal }, 'stopping');
     await started.disposeAsync();
   });
-  log.info({ url, tiers: [...config.TIERS], store: config.REDIS_URL ? 'redis' : 'memory' }, 'listening');
+  log.info(
+    {
+      url,
+      ...(metricsServer && { metrics_port: metricsServer.port }),
+      tiers: [...config.TIERS],
+      store: config.REDIS_URL ? 'redis' : 'memory',
+    },
+    'listening',
+  );
   if (config.demo && config.TIERS.has('http')) warnOfDemo(log, config.demoAlone);
   if (demo) tellDemo(url, demo.password);
 }
