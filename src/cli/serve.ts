@@ -49,7 +49,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     log,
     onCommand: metrics.commandTook,
   });
-  metrics.watch(opened);
+  metrics.watch({ ...opened, tiers: config.TIERS, files: config });
   started.defer(() => opened.close());
   const { families, feed } = opened;
   const revoke = revoker({ ...opened, now });

@@ -14,6 +14,7 @@ import { redisBackplane } from './redis-backplane.ts';
 import type { RedisTls } from './redis-client.ts';
 import { redisFamilies } from './redis-families.ts';
 import { feedBlockMs, redisFeed } from './redis-feed.ts';
+import { fullestOf, type RedisMemory } from './redis-memory.ts';
 import { redisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { Store } from './store.ts';
@@ -43,6 +44,8 @@ export interface Opened {
   feed: Feed;
   registry: Registry;
   families: RefreshFamilies;
+  /** Of the fullest primary; undefined where there is no Redis. @throws BrokerError `store_unavailable` */
+  redisMemory(): Promise<RedisMemory | undefined>;
   /** The rooms of the chat, which whoever opens them closes. */
   openBackplane(limits: BackplaneLimits): Backplane;
   close(): Promise<void>;
@@ -67,6 +70,7 @@ export function openStore(options: OpenStoreOptions): Opened {
       feed: memoryFeed(remembering),
       registry: memoryRegistry(now),
       families: memoryFamilies(now),
+      redisMemory: async () => undefined,
       openBackplane: memoryBackplane,
     });
   }
@@ -100,6 +104,7 @@ export function openStore(options: OpenStoreOptions): Opened {
     feed,
     registry,
     families: redisFamilies({ connection, prefix }),
+    redisMemory: async () => fullestOf(await connection.info()),
     openBackplane(limits) {
       const hearing = { address: parseRedisUrl(url), tls, commandTimeout };
       return redisBackplane({ ...limits, connection, place: hearing, prefix, node, log });
