@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need besides npm's packages, where it is missing: Debian and Ubuntu, as root or with sudo.
 # Elsewhere, install redis-server, Chromium, Python 3 with the `websockets` module, nginx, Caddy, HAProxy (2.6 or
-# newer, with Lua), jq, faketime and Prometheus' promtool by hand.
+# newer, with Lua), jq, faketime and Prometheus with promtool by hand.
 set -eu
 
 # Where nginx and HAProxy are, and not on everybody's PATH.
@@ -15,6 +15,7 @@ need nginx nginx-light
 need caddy caddy
 need haproxy haproxy
 need faketime faketime
+need prometheus prometheus
 need promtool prometheus
 need jq jq
 /usr/bin/python3 -c 'import websockets' 2>/dev/null || missing="$missing python3-websockets"

@@ -5,6 +5,7 @@ import { type Static, Type } from 'typebox';
 import { credentialsFileFaults } from './credentials/file-faults.ts';
 import { privateKeys } from './credentials/signing-keys.ts';
 import { misspelt } from './misspelt.ts';
+import { isOrigin } from './origin.ts';
 import type { RedisTls } from './store/redis-client.ts';
 import { parseRedisUrl } from './store/redis-url.ts';
 import { secrets, variables } from './variables.ts';
@@ -245,10 +246,6 @@ function isTaken(path: string): boolean {
     'token',
     'verify',
   ].includes(first);
-}
-
-function isOrigin(value: string): boolean {
-  return URL.canParse(value) && new URL(value).origin === value;
 }
 
 function isCidr(value: string): boolean {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { endWithReader } from './cli/broken-pipe.ts';
 import { connectCommand } from './cli/connect.ts';
 import { doctorCommand } from './cli/doctor.ts';
 import { keysCommand } from './cli/keys.ts';
@@ -32,6 +33,8 @@ function alike(command: Command): void {
   command.commands.forEach(alike);
 }
 
+// A broker goes on. Its log is written past process.stdout, whose mere use would make a pipe there non-blocking.
+if (process.argv.slice(2).join() !== 'serve') endWithReader();
 try {
   alike(program);
   await program.parseAsync();

@@ -2,9 +2,17 @@ import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import type { Facts } from './decisions.ts';
 import { decisionCounters } from './metrics/decisions.ts';
 import { type Followed, feedMetrics } from './metrics/feed.ts';
+import { type CredentialsFiles, fileMetrics } from './metrics/files.ts';
 import { processMetrics } from './metrics/process.ts';
-import type { Store } from './store/store.ts';
+import { storeMetrics, type WatchedStore } from './metrics/store.ts';
 import { version } from './version.ts';
+
+/** Whose state is told with every scrape. */
+export interface Watched extends WatchedStore {
+  feed: Followed;
+  files: CredentialsFiles;
+  tiers: Iterable<'http' | 'ws'>;
+}
 
 /** What operators watch. No label takes a value that a client can choose, or one of which there are more with more users. */
 export interface Metrics {
@@ -15,8 +23,7 @@ export interface Metrics {
   /** @param command of a closed set: a script of ours, or a command that we name ourselves */
   commandTook(command: string, seconds: number): void;
   auditLost(lines: number): void;
-  /** Says whose state is to be told with every scrape. */
-  watch(opened: { store: Pick<Store, 'check'>; feed: Followed }): void;
+  watch(watched: Watched): void;
   /** The Prometheus text format, and its content type. What Node tells of itself, it tells from the first call on. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -27,7 +34,6 @@ export interface Metrics {
 export function createMetrics(now: () => number = Date.now): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  let store: Pick<Store, 'check'> | undefined;
 
   new Gauge({
     name: 'ticket_broker_build_info',
@@ -35,6 +41,12 @@ export function createMetrics(now: () => number = Date.now): Metrics {
     labelNames: ['version', 'node_version'],
     registers,
   }).set({ version, node_version: process.versions.node }, 1);
+  const tier = new Gauge({
+    name: 'ticket_broker_tier',
+    help: 'Always 1, for each tier that this process is of.',
+    labelNames: ['tier'],
+    registers,
+  });
   const decided = decisionCounters(registers);
   const open = new Gauge({
     name: 'ticket_broker_sockets_open',
@@ -48,18 +60,8 @@ export function createMetrics(now: () => number = Date.now): Metrics {
     registers,
   });
   const feed = feedMetrics(registers, now);
-  new Gauge({
-    name: 'ticket_broker_store_up',
-    help: '1 when tickets can be minted and redeemed now; asked with every scrape.',
-    registers,
-    async collect() {
-      const up = await store?.check().then(
-        () => true,
-        () => false,
-      );
-      this.set(up ? 1 : 0);
-    },
-  });
+  const stores = storeMetrics(registers);
+  const credentialsFiles = fileMetrics(registers);
   const commands = new Histogram({
     name: 'ticket_broker_redis_command_duration_seconds',
     help: 'Time until Redis had answered, or was given up; reads that wait for the feed are left out.',
@@ -84,9 +86,11 @@ export function createMetrics(now: () => number = Date.now): Metrics {
     },
     commandTook: (command, seconds) => commands.observe({ command }, seconds),
     auditLost: (lines) => lost.inc(lines),
-    watch(opened) {
-      store = opened.store;
-      feed.follow(opened.feed);
+    watch(watched) {
+      for (const name of watched.tiers) tier.set({ tier: name }, 1);
+      stores.watch(watched);
+      feed.follow(watched.feed);
+      credentialsFiles.watch(watched.files);
     },
     text() {
       startOfProcess();

@@ -18,6 +18,11 @@ export function checkOrigin(
   throw new BrokerError('origin_forbidden');
 }
 
+/** Whether it is spelt as browsers send it: `https://app.example.com`, with no slash at the end. */
+export function isOrigin(value: string): boolean {
+  return URL.canParse(value) && new URL(value).origin === value;
+}
+
 function isSameHost(origin: string, host: string): boolean {
   // As browsers spell it, and nothing more: no user, no path.
   if (!URL.canParse(origin) || new URL(origin).origin !== origin.toLowerCase()) return false;

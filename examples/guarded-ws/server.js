@@ -3,7 +3,7 @@ import { openGate } from 'ticket-broker/gate';
 import { WebSocketServer } from 'ws';
 
 const { REDIS_URL: redis, BROKER_URL: broker, BROKER_KEY: serviceKey, PORT = '9000' } = process.env;
-const gate = openGate(redis ? { redis } : { broker, serviceKey });
+const gate = openGate({ ...(redis ? { redis } : { broker, serviceKey }), log: console });
 const sockets = new WebSocketServer({
   noServer: true,
   maxPayload: 65_536,

@@ -39,27 +39,46 @@ export class Refused extends Error {
 /**
  * Calls the broker and returns its JSON.
  *
- * @throws Refused saying what the broker said, Error saying that none can be reached there within ten seconds
+ * @param isAnswer whether an object is what this call is answered with: a portal in front may answer 200 to anything
+ * @throws Refused saying what the broker said, Error saying that none can be reached there within ten seconds, or that what
+ *   is there is none
  */
-export async function callBroker<T>(url: string, path: string, init: RequestInit): Promise<T> {
+export async function callBroker<T extends object>(
+  url: string,
+  path: string,
+  init: RequestInit,
+  isAnswer: (body: Partial<T>) => boolean,
+): Promise<T> {
   const { origin } = new URL(url);
   const signal = AbortSignal.timeout(10_000);
-  const response = await fetch(new URL(path, url), { ...init, signal }).catch((error: Error) => {
+  const unreachable = (error: Error): never => {
     throw new Error(`${origin} (--url) cannot be reached: ${fetchFailure(error)}`);
-  });
-  const body = (await response.json().catch(() => ({}))) as T & {
-    error?: string;
-    error_description?: string;
   };
-  if (response.ok) return body;
-  const { error, error_description = '' } = body;
-  if (error === undefined)
+  const response = await fetch(new URL(path, url), { ...init, signal }).catch(unreachable);
+  const body = objectIn(await response.text().catch(unreachable));
+  if (response.ok && isAnswer(body as Partial<T>)) return body as T;
+  const { error, error_description: description } = body;
+  if (response.ok || typeof error !== 'string')
     throw new Error(`${origin} (--url) answered ${response.status}, and not as a broker`);
-  throw new Refused(response.status, error, error_description);
+  throw new Refused(response.status, error, typeof description === 'string' ? description : '');
 }
 
 /** The same, with a body of JSON. @param authorization as a header has it */
-export function postJson<T>(url: string, path: string, body: object, authorization?: string): Promise<T> {
+export function postJson<T extends object>(
+  url: string,
+  path: string,
+  body: object,
+  isAnswer: (body: Partial<T>) => boolean,
+  authorization?: string,
+): Promise<T> {
   const headers = { 'content-type': 'application/json', ...(authorization && { authorization }) };
-  return callBroker<T>(url, path, { method: 'POST', headers, body: JSON.stringify(body) });
+  return callBroker<T>(url, path, { method: 'POST', headers, body: JSON.stringify(body) }, isAnswer);
+}
+
+function objectIn(text: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }

@@ -93,8 +93,10 @@ async function doctor(options: DoctorOptions, command: Command): Promise<void> {
       findings.filter((finding) => finding.severity === severity).length,
     ]),
   ) as Record<Severity, number>;
-  if (json) console.log(jsonLine({ ok: counts.fault === 0, counts, findings }));
-  else console.log(summary(counts, verbose));
+  const nothing = findings.length === counts.skipped;
+  if (json) console.log(jsonLine({ ok: counts.fault === 0 && !nothing, counts, findings }));
+  else console.log(`${nothing ? 'nothing could be checked: ' : ''}${summary(counts, verbose)}`);
+  if (nothing) process.exitCode = 2;
   if (counts.fault > 0) process.exitCode = 1;
 }
 

@@ -3,7 +3,12 @@ import { callBroker, postJson, Refused } from './broker.ts';
 
 /** `POST /api/login`. @throws Error saying what the broker said */
 export function askForTokens(url: string, username: string, password: string) {
-  return postJson<{ token: string; refresh_token: string }>(url, '/api/login', { username, password });
+  return postJson<{ token: string; refresh_token: string }>(
+    url,
+    '/api/login',
+    { username, password },
+    ({ token, refresh_token }) => typeof token === 'string' && typeof refresh_token === 'string',
+  );
 }
 
 /**
@@ -18,10 +23,12 @@ export async function logIn(url: string, username: string, password: string): Pr
     if (occasion === 'connect') return token;
     try {
       const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token });
-      const renewed = await callBroker<{ access_token: string; refresh_token: string }>(url, '/token', {
-        method: 'POST',
-        body,
-      });
+      const renewed = await callBroker<{ access_token: string; refresh_token: string }>(
+        url,
+        '/token',
+        { method: 'POST', body },
+        (answer) => typeof answer.access_token === 'string' && typeof answer.refresh_token === 'string',
+      );
       token = renewed.access_token;
       refresh_token = renewed.refresh_token;
       return token;

@@ -69,7 +69,13 @@ async function revoke(options: RevokeOptions, command: Command): Promise<void> {
   };
   const authorization = await serviceKey(keyFile);
   using _ = progress(() => 'revoking');
-  const { sessions } = await postJson<{ sessions: number }>(url, '/revocations', target, authorization);
+  const { sessions } = await postJson<{ sessions: number }>(
+    url,
+    '/revocations',
+    target,
+    (answer) => typeof answer.sessions === 'number',
+    authorization,
+  );
   console.log(`revoked: ${sessions} ${sessions === 1 ? 'session' : 'sessions'}`);
 }
 

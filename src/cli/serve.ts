@@ -51,7 +51,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     log,
     onCommand: metrics.commandTook,
   });
-  metrics.watch(opened);
+  metrics.watch({ ...opened, tiers: config.TIERS, files: config });
   started.defer(() => opened.close());
   const { families, feed } = opened;
   const revoke = revoker({ ...opened, now });
@@ -71,9 +71,11 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const { fileUsers: users } = credentials;
   if (users) started.defer(revokeRemovedUsers({ users, revoke: revokeUnasked, now }));
 
-  if (config.METRICS_PORT !== undefined) {
-    started.defer(await serveMetrics(metrics, config.HOST, config.METRICS_PORT));
-  }
+  const metricsServer =
+    config.METRICS_PORT === undefined
+      ? undefined
+      : await serveMetrics(metrics, config.HOST, config.METRICS_PORT);
+  if (metricsServer) started.defer(metricsServer.stop);
   const chat = config.CHAT === 'on' && config.TIERS.has('ws');
   const backplane = chat ? opened.openBackplane({ history: config.CHAT_HISTORY }) : undefined;
   if (backplane) started.defer(() => backplane.close());
@@ -104,8 +106,16 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     else log.info({ signal }, 'stopping');
     await started.disposeAsync();
   });
-  const store = config.REDIS_URL ? 'redis' : 'memory';
-  log.info({ url, version, tiers: [...config.TIERS], store }, 'listening');
+  log.info(
+    {
+      url,
+      version,
+      ...(metricsServer && { metrics_port: metricsServer.port }),
+      tiers: [...config.TIERS],
+      store: config.REDIS_URL ? 'redis' : 'memory',
+    },
+    'listening',
+  );
   if (config.demo && config.TIERS.has('http')) warnOfDemo(log, config.demoAlone);
   if (demo) tellDemo(url, demo.password);
 }

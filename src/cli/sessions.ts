@@ -49,9 +49,12 @@ export function sessionsCommand(): Command {
 async function* pages(url: string, authorization: string, sub: string | undefined) {
   const query = new URLSearchParams(sub === undefined ? {} : { sub });
   for (;;) {
-    const page = await callBroker<Page>(url, `/sessions?${query}`, {
-      headers: { authorization },
-    });
+    const page = await callBroker<Page>(
+      url,
+      `/sessions?${query}`,
+      { headers: { authorization } },
+      ({ sessions }) => Array.isArray(sessions),
+    );
     yield page.sessions;
     if (page.cursor === undefined) return;
     query.set('cursor', page.cursor);

@@ -30,7 +30,13 @@ export function ticketCommand(): Command {
     .action(async ({ url, token, room, ttl }: TicketOptions) => {
       const authorization = bearer((token ?? (await readSecret('Token: '))).trim(), 'token');
       const wishes = { ...(room && { rooms: room }), ...(ttl !== undefined && { ttl }) };
-      const { ticket } = await postJson<{ ticket: string }>(url, '/tickets', wishes, authorization);
+      const { ticket } = await postJson<{ ticket: string }>(
+        url,
+        '/tickets',
+        wishes,
+        (answer) => typeof answer.ticket === 'string',
+        authorization,
+      );
       console.log(ticket);
     });
 }

@@ -51,7 +51,10 @@ export function verifierChain(verifiers: readonly Verifier[]) {
 /** @throws BrokerError `insufficient_scope` for a user */
 export function requireService(caller: Caller): asserts caller is Service {
   if (caller.kind === 'service') return;
-  throw new BrokerError('insufficient_scope', { description: 'This call is for service keys.' });
+  throw new BrokerError('insufficient_scope', {
+    description: 'This call is for service keys.',
+    facts: { sub: caller.sub },
+  });
 }
 
 export function requireScope(service: Service, scope: Scope): void {

@@ -24,7 +24,7 @@ export function putLine(
   if (!isName(name) || /[:\s]|^#/.test(name)) {
     throw new Error('a name has 1 to 255 characters, none of them a colon, a space or a control character');
   }
-  return edit(file, (lines) => {
+  return edit(file, textOrNone, (lines) => {
     const index = indexOf(lines, name);
     if (index < 0) lines.push(`${name}:${rest}`);
     else if (!keep) lines[index] = `${name}:${rest}`;
@@ -32,21 +32,31 @@ export function putLine(
   });
 }
 
-/** @returns whether there was such a line */
+/** @returns whether there was such a line. @throws Error where there is no such file */
 export function dropLine(file: NamedLines, name: string): Promise<boolean> {
-  return edit(file, (lines) => {
+  return edit(file, textOf, (lines) => {
     const index = indexOf(lines, name);
     if (index >= 0) lines.splice(index, 1);
     return index >= 0;
   });
 }
 
-/** The file's text; that of a file which is not there yet is empty. */
+/** @throws Error where there is no such file: a mistyped path is no empty list */
 export async function textOf(path: string): Promise<string> {
+  const text = await textIn(path);
+  if (text === undefined) throw new Error(`there is no file ${path}`);
+  return text;
+}
+
+async function textOrNone(path: string): Promise<string> {
+  return (await textIn(path)) ?? '';
+}
+
+async function textIn(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -59,11 +69,15 @@ function indexOf(lines: readonly string[], name: string): number {
  * Changes the file's lines, comments and order kept, so that a reader sees the old file or the new one and two editors do
  * not lose each other's change.
  */
-async function edit<T>({ path, check }: NamedLines, change: (lines: string[]) => T): Promise<T> {
+async function edit<T>(
+  { path, check }: NamedLines,
+  read: (path: string) => Promise<string>,
+  change: (lines: string[]) => T,
+): Promise<T> {
   const lock = `${path}.lock`;
   await take(lock);
   try {
-    const lines = (await textOf(path)).split('\n');
+    const lines = (await read(path)).split('\n');
     while (lines.at(-1)?.trim() === '') lines.pop();
     const result = change(lines);
     const text = lines.map((line) => `${line}\n`).join('');

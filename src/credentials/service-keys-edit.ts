@@ -23,11 +23,12 @@ export async function addServiceKey(
   return (await putLine(keysIn(path), name, line, { keep: true })) ? undefined : key;
 }
 
-/** @returns whether there was such a service */
+/** @returns whether there was such a service. @throws Error where there is no such file */
 export function removeServiceKey(path: string, name: string): Promise<boolean> {
   return dropLine(keysIn(path), name);
 }
 
+/** @throws Error where there is no such file */
 export async function listServices(path: string): Promise<Service[]> {
   return parseServiceKeys(await textOf(path)).map(({ service }) => service);
 }

@@ -46,7 +46,9 @@ export async function keysFromPem(pem: string): Promise<SigningKeys> {
  * @throws Error saying what is wrong, without quoting the key
  */
 export function privateKeys(pem: string): KeyObject[] {
-  const blocks = pem.replaceAll('\\n', '\n').match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? [];
+  // And nothing else: `openssl ecparam -genkey` prints the parameters of the curve before the key.
+  const form = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^-]+-----END \1-----/g;
+  const blocks = pem.replaceAll('\\n', '\n').match(form) ?? [];
   if (blocks.length === 0) throw new Error('is not a private key in PEM');
   return blocks.map((block) => {
     const key = parsed(block);

@@ -8,11 +8,12 @@ export function setUser(path: string, username: string, hash: string): Promise<b
   return putLine(usersIn(path), username, hash);
 }
 
-/** @returns whether there was such a user */
+/** @returns whether there was such a user. @throws Error where there is no such file */
 export function removeUser(path: string, username: string): Promise<boolean> {
   return dropLine(usersIn(path), username);
 }
 
+/** @throws Error where there is no such file */
 export async function listUsers(path: string): Promise<string[]> {
   return [...parseUsers(await textOf(path)).keys()];
 }

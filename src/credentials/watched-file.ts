@@ -15,7 +15,7 @@ export interface WatchedFile<T> {
  * every node that sees the file.
  *
  * @param parse throws FileFault for content that must not be used
- * @param onFault told once per faulty version
+ * @param onFault told once per version that is faulty or cannot be read
  * @throws FileFault, or the file system's error, when the file cannot be used at the start
  */
 export function watchFile<T>(
@@ -23,19 +23,25 @@ export function watchFile<T>(
   parse: (text: string) => T,
   onFault: (error: unknown) => void,
 ): WatchedFile<T> {
-  let version = versionOf(path);
+  let version: string | undefined = versionOf(path);
   let content = parse(readFileSync(path, 'utf8'));
+  let told: string | undefined;
 
   return {
     current() {
+      let now = 'not there';
       try {
-        const now = versionOf(path);
+        now = versionOf(path);
         if (now === version) return content;
+        const text = readFileSync(path, 'utf8');
         version = now;
-        content = parse(readFileSync(path, 'utf8'));
+        content = parse(text);
+        told = undefined;
       } catch (error) {
-        if (version !== 'faulty') onFault(error);
-        if (!(error instanceof FileFault)) version = 'faulty';
+        // What cannot be read is tried again at each use: it may be no fault of the file, such as too many open ones.
+        if (!(error instanceof FileFault)) version = undefined;
+        if (now !== told) onFault(error);
+        told = now;
       }
       return content;
     },
@@ -43,8 +49,8 @@ export function watchFile<T>(
 }
 
 function versionOf(path: string): string {
-  const { mtimeNs, size, ino } = statSync(path, { bigint: true });
-  return `${ino}-${size}-${mtimeNs}`;
+  const { mtimeNs, ctimeNs, size, ino } = statSync(path, { bigint: true });
+  return `${ino}-${size}-${mtimeNs}-${ctimeNs}`;
 }
 
 /** The lines that say something, with their numbers: no blank ones, no comments. */

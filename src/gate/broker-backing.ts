@@ -19,11 +19,12 @@ export function brokerBacking({ broker, serviceKey }: BrokerSource, log: GateLog
   ) {
     throw new TypeError('broker must be an http or https URL, without a login');
   }
-  if (!/^[\x21-\x7e]+$/.test(serviceKey)) throw new TypeError('serviceKey must be one word');
-  const deps = { url: new URL(broker), serviceKey, now: Date.now, fetch, log };
-  const feed = brokerFeed({ ...deps, retention });
+  if (typeof serviceKey !== 'string' || !/^[\x21-\x7e]+$/.test(serviceKey))
+    throw new TypeError('serviceKey must be one word');
+  const deps = { url: new URL(broker), serviceKey, fetch, log };
+  const feed = brokerFeed({ ...deps, now: () => performance.now(), retention });
   return {
-    present: brokerPresent({ ...deps, feed }),
+    present: brokerPresent({ ...deps, now: Date.now, feed }),
     feed,
     registry: listedByTheBroker,
     node: '',

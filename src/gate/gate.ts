@@ -6,6 +6,7 @@ import { BrokerError } from '../errors.ts';
 import { withoutSecrets } from '../http/carried-secrets.ts';
 import { visitorReader } from '../http/forwarded.ts';
 import { rawAnswerTo } from '../http/refusal-answer.ts';
+import { isOrigin } from '../origin.ts';
 import { type LiveSession, liveSessions, type Peer } from '../sessions/live-sessions.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Json } from '../tickets/record.ts';
@@ -103,6 +104,9 @@ interface Admitted {
 /** Opens the gate of a chat node. Waits for nothing: until Redis or the broker is there, everybody is refused with 503. */
 export function openGate(options: GateOptions): Gate {
   const { audience, allowedOrigins, trustProxy = [], log = pino({ level: 'silent' }) } = options;
+  if (!areOrigins(allowedOrigins)) {
+    throw new TypeError("allowedOrigins must be origins such as https://app.example.com, or '*'");
+  }
   const backing = 'redis' in options ? redisBacking(options, log) : brokerBacking(options, log);
   const { present, feed, registry, node } = backing;
   const gate = createGate({
@@ -190,6 +194,11 @@ export function openGate(options: GateOptions): Gate {
       await backing.close();
     },
   };
+}
+
+function areOrigins(value: unknown): value is GateOptions['allowedOrigins'] {
+  if (value === undefined || value === '*') return true;
+  return Array.isArray(value) && value.length > 0 && value.every(isOrigin);
 }
 
 function asSeen(entry: Admitted): GateSession {

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 import type { BindIp } from '../address.ts';
+import { recordDecisions } from '../decisions.ts';
 import { pooledRandomBytes } from '../random.ts';
+import { revoker, unasked } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
 import type { RedisTls } from '../store/redis-client.ts';
 import { presenter } from '../tickets/present.ts';
@@ -20,8 +22,12 @@ export interface RedisSource {
   attemptLimit?: number;
   /** As `ATTEMPT_WINDOW`, in seconds; default 60. */
   attemptWindow?: number;
+  /** As `ATTEMPT_COUNT`; default `failed`. */
+  attemptCount?: 'failed' | 'all';
   /** As `BIND_IP`; default `off`. */
   bindIp?: BindIp;
+  /** As `ON_REPLAY`; default `log`. */
+  onReplay?: 'log' | 'close';
 }
 
 /** Seconds: what `SESSION_TTL` may be at most. A ticket's own end is in its record. */
@@ -30,7 +36,10 @@ const longestSession = 20 * 86_400;
 /** Does not wait for Redis: until it is there, everybody is refused with 503. */
 export function redisBacking(source: RedisSource, log: GateLog): Backing {
   const { redis: url, redisTls: tls, keyPrefix: prefix = 'wst:', commandTimeout = 1000 } = source;
-  const { attemptLimit: limit = 10, attemptWindow = 60, bindIp = 'off' } = source;
+  const { attemptLimit: limit = 10, attemptWindow = 60, attemptCount: counting = 'failed' } = source;
+  const { bindIp = 'off', onReplay = 'log' } = source;
+  // With none, openStore would keep an empty store of its own, where no ticket is.
+  if (typeof url !== 'string') throw new TypeError('redis must be a redis: or rediss: URL');
   const now = Date.now;
   const randomBytes = pooledRandomBytes();
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
@@ -45,15 +54,22 @@ export function redisBacking(source: RedisSource, log: GateLog): Backing {
     now,
     log,
   });
+  const revoke = revoker({ store, feed, registry, now });
+  const revokeUnasked = unasked(revoke, recordDecisions({ decided() {} }), log);
   const present = presenter({
     store,
     now,
     randomBytes,
     sessionTtl: longestSession,
-    attempts: limit === 0 ? undefined : { limit, windowMs: attemptWindow * 1000, counting: 'failed' },
+    attempts: limit === 0 ? undefined : { limit, windowMs: attemptWindow * 1000, counting },
     bindIp,
     feed,
-    onReplay: async () => {},
+    async onReplay(session_id) {
+      if (onReplay === 'log') return;
+      await revokeUnasked({ session_id }, 'ticket replayed').catch((err) =>
+        log.error({ err }, 'a replay could not close'),
+      );
+    },
   });
   return { present, feed, registry, node, close };
 }

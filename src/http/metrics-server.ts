@@ -1,13 +1,19 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Metrics } from '../metrics.ts';
 
-/** Serves `/metrics` on a port of its own, which the world need not reach. @returns what stops it */
+/**
+ * Serves `/metrics` on a port of its own, which the world need not reach.
+ *
+ * @param port 0: any that is free
+ * @returns the port that it is, and what stops it
+ */
 export async function serveMetrics(
   metrics: Metrics,
   host: string,
   port: number,
-): Promise<() => Promise<void>> {
+): Promise<{ port: number; stop: () => Promise<void> }> {
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {
       response.writeHead(404).end();
@@ -20,9 +26,12 @@ export async function serveMetrics(
   });
   server.listen(port, host);
   await once(server, 'listening');
-  return async () => {
-    server.close();
-    server.closeAllConnections();
-    await once(server, 'close');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
   };
 }

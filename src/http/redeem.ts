@@ -62,6 +62,8 @@ export function redeemRoute(app: App, options: RedeemRouteOptions): void {
         facts.key = caller.name;
         requireScope(caller, 'tickets:redeem');
         tellWhereabouts(facts, { origin, aud, room });
+        // From here on it is about the client; the node that asks is the key.
+        facts.ip = 'unknown';
         const address = ip === undefined ? undefined : addressIn(ip);
         if (address !== undefined) facts.ip = address;
         if (!isTicket(ticket)) throw new BrokerError('invalid_ticket', { reason: 'malformed' });
@@ -69,7 +71,7 @@ export function redeemRoute(app: App, options: RedeemRouteOptions): void {
         const repeat = redemption_id === undefined ? {} : { repeat: { asker, withinMs: repeatWithinMs } };
         const session = await present(ticket, { address, aud, origin, room, ...repeat });
         tellSession(facts, session, bindIp);
-        list(session, { ip: address ?? 'unknown', via: 'redeem' });
+        list(session, { ip: facts.ip, via: 'redeem' });
         return answerOf(session);
       });
       // A bad ticket is an answer here; 401 would speak of the service key.

@@ -57,9 +57,11 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
     async (request) => {
       const facts: Facts = { decision: 'revoke', ip: clientAddress(request) };
       return decide(request.log, facts, async () => {
-        const service = await serviceOf(request);
-        Object.assign(facts, { by: 'service', key: service.name });
-        requireScope(service, 'revoke');
+        const caller = await authenticate(request);
+        facts.by = caller.kind;
+        requireService(caller);
+        facts.key = caller.name;
+        requireScope(caller, 'revoke');
         const { reason } = request.body;
         const { id, sessions } = await revokeAndTell(facts, revoke, targetOf(request.body), reason);
         return { id, sessions };
@@ -142,15 +144,10 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
 
   /** Asked again while the stream lasts: a key may be taken away. */
   async function followerOf(request: FastifyRequest): Promise<Service> {
-    const service = await serviceOf(request);
-    if ([...service.scopes].some((scope) => scope !== 'tickets:mint')) return service;
-    throw new BrokerError('insufficient_scope', { facts: { key: service.name } });
-  }
-
-  async function serviceOf(request: FastifyRequest): Promise<Service> {
     const caller = await authenticate(request);
     requireService(caller);
-    return caller;
+    if ([...caller.scopes].some((scope) => scope !== 'tickets:mint')) return caller;
+    throw new BrokerError('insufficient_scope', { facts: { key: caller.name } });
   }
 
   function targetOf(body: Static<typeof RevocationRequest>): RevocationTarget {

@@ -60,7 +60,7 @@ export interface LiveSessions {
 
 interface Held {
   session: Session;
-  /** What it has been called: by the ticket that opened it, and by each that has renewed it. */
+  /** What it has been called: by the ticket that opened it, and by those that have renewed it, the latest ones. */
   readonly names: Pick<Session, 'session_id' | 'ticket_id'>[];
   readonly peer: Peer;
   readonly since: number;
@@ -71,6 +71,8 @@ interface Held {
 }
 
 const warnBefore = 60_000;
+/** Names of one session: each revocation is held against all of them. */
+const mostNames = 1000;
 
 /** The sessions whose connections this process holds: listed, and ended when they are over or revoked. */
 export function liveSessions(options: LiveSessionsOptions): LiveSessions {
@@ -149,6 +151,8 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
           if (!live.has(held)) return;
           held.session = { ...fresh, session_id: session.session_id };
           held.names.push(nameOf(fresh));
+          // The first one is what it is listed by.
+          if (held.names.length > mostNames) held.names.splice(1, 1);
           over.moveTo(fresh.deadline);
           enlist(held);
           const reached = revocationOf(held);

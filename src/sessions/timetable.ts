@@ -7,27 +7,37 @@ export interface Timetable {
   enter(at: number, callback: () => void): () => void;
 }
 
+interface Moment {
+  readonly due: Set<() => void>;
+  readonly timer: NodeJS.Timeout;
+}
+
 /** @param now milliseconds since the epoch */
 export function timetable(now: () => number): Timetable {
-  const moments = new Map<number, Set<() => void>>();
+  const moments = new Map<number, Moment>();
 
   const strike = (moment: number) => {
-    const due = moments.get(moment) ?? [];
+    const due = moments.get(moment)?.due ?? [];
     moments.delete(moment);
     for (const callback of due) callback();
   };
 
   return {
     enter(at, callback) {
-      const moment = Math.ceil(at / grain) * grain;
-      let due = moments.get(moment);
-      if (!due) {
-        due = new Set();
-        moments.set(moment, due);
-        setTimeout(strike, moment - now(), moment).unref();
-      }
-      due.add(callback);
-      return () => void due.delete(callback);
+      const name = Math.ceil(at / grain) * grain;
+      const moment = moments.get(name) ?? {
+        due: new Set(),
+        timer: setTimeout(strike, name - now(), name).unref(),
+      };
+      moments.set(name, moment);
+      moment.due.add(callback);
+      return () => {
+        moment.due.delete(callback);
+        // What is due in hours is most often struck off long before.
+        if (moment.due.size > 0 || moments.get(name) !== moment) return;
+        clearTimeout(moment.timer);
+        moments.delete(name);
+      };
     },
   };
 }

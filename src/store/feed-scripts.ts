@@ -13,11 +13,11 @@ return {'published', tenure, id}
 
 /**
  * KEYS: a key beside the stream. ARGV: how long it stays, in ms. A write, so that a primary which can no longer be
- * written to does not pass for one. Answers the tenure and how many replicas are connected.
+ * written to does not pass for one. Answers the tenure, how many replicas are connected, and what time it is there, in ms.
  */
 export const pulseScript = `${tenure}
 redis.call('SET', KEYS[1], tenure, 'PX', ARGV[1])
-return {'alive', tenure, info:match('connected_slaves:(%d+)')}
+return {'alive', tenure, info:match('connected_slaves:(%d+)'), string.format('%.0f', now)}
 `;
 
 /**

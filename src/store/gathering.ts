@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { loopLoad } from './loop-load.ts';
 
 interface Waiting<Call, Answer> {
   call: Call;
@@ -9,19 +10,28 @@ interface Waiting<Call, Answer> {
 /** How many calls go together at most, so that no one script keeps Redis from others for long. */
 const most = 64;
 
+export interface Spacing {
+  /** Milliseconds from one sending to the next, while there is no time to answer each call for itself. */
+  ms: number;
+  /** Whether there is none. */
+  isShort: () => boolean;
+}
+
+/** One look at the loop for all that is gathered. */
+const whenShortOfTime: Spacing = { ms: 4, isShort: loopLoad() };
+
 /**
  * Gathers calls and sends them together: under load, many tickets share one command, one reply, one look at the tenure, and
  * one turn of the event loop to be let in, which nearly halves what an upgrade costs. As Nagle's algorithm does (RFC 896), a
  * call that comes alone goes at once, with all that the same turn brings, and what comes while an answer is under way waits
- * for that. Once several have gone together, the next ones also wait for the spacing to pass.
+ * for that. While the process is short of time, the next ones also wait for the spacing to pass.
  *
- * @param spacing milliseconds from one sending to the next
  * @param send carries out all calls of one group and answers in their order. When it fails, all of them have failed, and those
  *   that were waiting for it fail with it, unsent: nobody waits for two deadlines.
  */
 export function gathering<Call, Answer>(
   send: (group: string, calls: Call[]) => Promise<Answer[]>,
-  spacing = 4,
+  spacing = whenShortOfTime,
 ) {
   const groups = new Map<string, Gathering<Call, Answer>>();
   return (group: string, call: Call): Promise<Answer> => {
@@ -40,13 +50,13 @@ export function gathering<Call, Answer>(
 
 class Gathering<Call, Answer> {
   readonly #send: (calls: Call[]) => Promise<Answer[]>;
-  readonly #spacing: number;
+  readonly #spacing: Spacing;
   readonly #onIdle: () => void;
   #waiting: Waiting<Call, Answer>[] = [];
   /** A sending is decided on, or under way. */
   #held = false;
 
-  constructor(send: (calls: Call[]) => Promise<Answer[]>, spacing: number, onIdle: () => void) {
+  constructor(send: (calls: Call[]) => Promise<Answer[]>, spacing: Spacing, onIdle: () => void) {
     this.#send = send;
     this.#spacing = spacing;
     this.#onIdle = onIdle;
@@ -64,7 +74,7 @@ class Gathering<Call, Answer> {
 
   async #flush(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const spaced = this.#waiting.length > 1 ? sleep(this.#spacing) : undefined;
+      const spaced = this.#spacing.isShort() ? sleep(this.#spacing.ms) : undefined;
       await this.#sendWaiting();
       await spaced;
     }

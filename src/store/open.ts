@@ -14,6 +14,7 @@ import { redisBackplane } from './redis-backplane.ts';
 import type { RedisTls } from './redis-client.ts';
 import { redisFamilies } from './redis-families.ts';
 import { feedBlockMs, redisFeed } from './redis-feed.ts';
+import { fullestOf, type RedisMemory } from './redis-memory.ts';
 import { redisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { Store } from './store.ts';
@@ -43,6 +44,8 @@ export interface Opened {
   feed: Feed;
   registry: Registry;
   families: RefreshFamilies;
+  /** Of the fullest primary; undefined where there is no Redis. @throws BrokerError `store_unavailable` */
+  redisMemory(): Promise<RedisMemory | undefined>;
   /** The rooms of the chat, which whoever opens them closes. */
   openBackplane(limits: BackplaneLimits): Backplane;
   close(): Promise<void>;
@@ -55,7 +58,11 @@ const clocksApartMs = 300_000;
 export function openStore(options: OpenStoreOptions): Opened {
   const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log, onCommand } = options;
   // A ticket, too, ends no later than the session that it opens, and a renewed session has been held against the feed then.
-  const remembering = { now, retention, sessionRetention: sessionTtl * 1000 + clocksApartMs };
+  const remembering = {
+    now: () => performance.now(),
+    retention,
+    sessionRetention: sessionTtl * 1000 + clocksApartMs,
+  };
   if (url === undefined) {
     log.warn('REDIS_URL is unset: tickets live in this process only and are lost when it ends');
     return closing({
@@ -63,6 +70,7 @@ export function openStore(options: OpenStoreOptions): Opened {
       feed: memoryFeed(remembering),
       registry: memoryRegistry(now),
       families: memoryFamilies(now),
+      redisMemory: async () => undefined,
       openBackplane: memoryBackplane,
     });
   }
@@ -82,13 +90,21 @@ export function openStore(options: OpenStoreOptions): Opened {
   });
   // Reading the feed waits, and so does publishing: each has a connection that nothing else waits behind.
   const patient = () => connect({ ...place, commandTimeout: commandTimeout + 2 * feedBlockMs });
-  const feed = redisFeed({ ...remembering, follower: patient(), publisher: patient(), prefix, log });
+  const feed = redisFeed({
+    ...remembering,
+    follower: patient(),
+    publisher: patient(),
+    tickets: connection,
+    prefix,
+    log,
+  });
   const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
   return closing({
     store,
     feed,
     registry,
     families: redisFamilies({ connection, prefix }),
+    redisMemory: async () => fullestOf(await connection.info()),
     openBackplane(limits) {
       const hearing = { address: parseRedisUrl(url), tls, commandTimeout };
       return redisBackplane({ ...limits, connection, place: hearing, prefix, node, log });

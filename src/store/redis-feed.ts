@@ -12,6 +12,8 @@ export interface RedisFeedOptions extends RetainedOptions {
   follower: RedisConnection;
   /** Its own: publishing waits for a replica. */
   publisher: RedisConnection;
+  /** That of the tickets: it must lead to the same primary, or tickets are spent where nobody hears of the latest revocations. */
+  tickets: RedisConnection;
   /** Begins every key. */
   prefix: string;
   log: Pick<Logger, 'info' | 'warn'>;
@@ -28,13 +30,22 @@ const bringMs = 2000;
 /** Revocations put back by one script, so that none keeps Redis from others for long. */
 const putBackAtOnce = 500;
 
+/** What a primary says of itself. */
+interface Look {
+  tenure: string;
+  /** Connected ones. */
+  replicas: number;
+  /** What time it is there: Unix milliseconds. */
+  at: number;
+}
+
 /**
  * The feed that all nodes share: a Redis Stream. A cursor is the tenure and the id; ids of another tenure mean nothing, so
  * after a failover everything is read again, what is known is dropped, and what the new primary lacks is put back. Only
  * then is the feed current.
  */
 export function redisFeed(options: RedisFeedOptions): Feed {
-  const { follower, publisher, prefix, now, retention, log } = options;
+  const { follower, publisher, tickets, prefix, now, retention, log } = options;
   const retained = new Retained(options);
   const stream = `${prefix}revocations`;
   const pulseKey = `${prefix}pulse:{${stream}}`;
@@ -46,9 +57,11 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let lastAlive = Number.NEGATIVE_INFINITY;
   let lastHeard = now();
 
-  const take = (entries: [id: string, value: string][], ofTenure: string) => {
+  /** @param at what time it is at Redis, whose time an id begins with; absent: the entries have only just been made */
+  const take = (entries: [id: string, value: string][], ofTenure: string, at?: number) => {
     for (const [id, value] of entries) {
-      retained.add({ cursor: `${ofTenure}-${id}`, revocation: JSON.parse(value) as Revocation });
+      const entry = { cursor: `${ofTenure}-${id}`, revocation: JSON.parse(value) as Revocation };
+      retained.add(entry, at === undefined ? 0 : at - Number.parseInt(id, 10));
       position = id;
     }
   };
@@ -65,7 +78,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   };
 
   /** Reads the stream of a primary that we have not followed before, from its beginning, and puts back what it lacks. */
-  const join = async (current: string) => {
+  const join = async ({ tenure: current, at }: Look) => {
     position = '0-0';
     const present = new Set<string>();
     const readOn = async () => {
@@ -73,7 +86,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
         const entries = await follower.readStream(stream, position, 0);
         if (entries.length === 0) return;
         for (const [, value] of entries) present.add((JSON.parse(value) as Revocation).rid);
-        take(entries, current);
+        take(entries, current, at);
       }
     };
     const lacks = ({ revocation }: FeedEntry) => !present.has(revocation.rid);
@@ -94,17 +107,38 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     tenure = current;
   };
 
-  /** One look at the primary, then all that is new. */
-  const step = async () => {
-    const [outcome, current, connected] = (await follower.run('pulse', pulseKey, staleAfterMs)) as string[];
+  const lookAt = async (connection: RedisConnection): Promise<Look> => {
+    const answer = (await connection.run('pulse', pulseKey, staleAfterMs)) as string[];
+    const [outcome, current = '', connected, at] = answer;
     if (outcome === 'replica') {
-      follower.relocate();
+      connection.relocate();
       throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
     }
-    replicas = Number(connected);
-    if (current !== undefined && current !== tenure) {
+    return { tenure: current, replicas: Number(connected), at: Number(at) };
+  };
+
+  /**
+   * Where the address has moved to another primary while the old one lives, each connection moves when it breaks. In Cluster,
+   * tickets are on all primaries.
+   */
+  const mustBeOfTheTickets = async (seen: Promise<Look>) => {
+    if (tickets.sharded) return;
+    const [here, there] = await Promise.all([seen, lookAt(tickets).catch(() => undefined)]);
+    if (there === undefined || there.tenure === here.tenure) return;
+    log.warn('tickets and revocations are on two primaries: connecting anew to both');
+    for (const connection of [follower, publisher, tickets]) connection.relocate();
+    throw new BrokerError('store_unavailable', { reason: 'store: two primaries' });
+  };
+
+  /** One look at the primary, then all that is new. */
+  const step = async () => {
+    const looking = lookAt(follower);
+    await mustBeOfTheTickets(looking);
+    const look = await looking;
+    replicas = look.replicas;
+    if (look.tenure !== tenure) {
       tenure = undefined;
-      await join(current);
+      await join(look);
       if (tenure === undefined) return;
     }
     lastAlive = now();

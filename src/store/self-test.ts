@@ -101,6 +101,9 @@ async function liveOnce(store: Store): Promise<void> {
   await store.roomsOf(`self-test:${id}`, undefined);
 }
 
+/** Milliseconds that keys stay where a later command is refused. */
+const leftMs = 10_000;
+
 /** Each command that the feed, the registry and the sets of rooms need, once, on keys that are gone again at once. */
 async function shareOnce(connection: RedisConnection, name: string): Promise<void> {
   const id = newTicket(randomBytes).slice(4, 12);
@@ -114,11 +117,14 @@ async function shareOnce(connection: RedisConnection, name: string): Promise<voi
   await connection.command('HDEL', hash, 'field');
   await connection.run('enlist', hash, 'field', '', 0);
   await connection.run('lease', set, 1, name);
+  await connection.command('PEXPIRE', set, leftMs);
+
   await connection.command('ZREM', set, name);
   await connection.command('SMISMEMBER', set, 'room');
   await connection.command('SMEMBERS', set);
   await connection.run('pulse', pulse, 1);
   const [answer] = await connection.runAndWait(0, 1, 'publish', stream, 1000, '{"rid":"self-test"}');
+  await connection.command('PEXPIRE', stream, leftMs);
   await connection.readStream(stream, '0-0', 0);
   await connection.run('restore', stream, String(answer[1]), '0-0');
   await connection.command('DEL', stream);

@@ -21,15 +21,21 @@ export function awaitTicket(
 ): void {
   const late = setTimeout(() => {
     onNone('no_ticket_in_time');
-    socket.close(closeCodes.noTicketInTime, 'no ticket in time');
+    sendAway(socket, closeCodes.noTicketInTime, 'no ticket in time');
   }, patienceMs);
   socket.once('close', () => clearTimeout(late));
   socket.once('message', (data) => {
+    // Too late: a ticket would be spent on a socket that is being closed.
+    if (socket.readyState !== socket.OPEN) return;
     clearTimeout(late);
     const ticket = ticketIn(data);
     if (typeof ticket === 'number') {
       onNone('no_ticket_in_message');
-      socket.close(ticket, ticket === closeCodes.notJson ? 'not JSON' : 'the first message shows a ticket');
+      sendAway(
+        socket,
+        ticket,
+        ticket === closeCodes.notJson ? 'not JSON' : 'the first message shows a ticket',
+      );
       return;
     }
     // What has been read already comes all the same.
@@ -47,7 +53,8 @@ export function awaitTicket(
         socket.off('message', keep);
         socket.resume();
         if (!(error instanceof BrokerError)) onFault(error);
-        sendAway(socket, error instanceof BrokerError ? error : new BrokerError('internal_error'));
+        const { closeCode, code } = error instanceof BrokerError ? error : new BrokerError('internal_error');
+        sendAway(socket, closeCode, code);
       },
     );
   });

@@ -109,7 +109,10 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
       handler: async () => {
         throw new BrokerError('upgrade_required');
       },
-      wsHandler: (socket, { raw }) => sendAway(socket, refused.get(raw) as BrokerError),
+      wsHandler(socket, { raw }) {
+        const { closeCode, code } = refused.get(raw) as BrokerError;
+        sendAway(socket, closeCode, code);
+      },
     });
   }
 }

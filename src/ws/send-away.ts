@@ -1,11 +1,10 @@
 import type { WebSocket } from 'ws';
-import type { BrokerError } from '../errors.ts';
 
 const leavingLimit = 1000;
 let leaving = 0;
 
-/** Says a refusal as a close code. The peer has a second to go; a crowd of them is not waited for. */
-export function sendAway(socket: WebSocket, { closeCode, code }: BrokerError): void {
+/** Closes with a code, and for a reason. The peer has a second to go; a crowd of them is not waited for. */
+export function sendAway(socket: WebSocket, code: number, reason: string): void {
   if (leaving >= leavingLimit) {
     socket.terminate();
     return;
@@ -16,5 +15,5 @@ export function sendAway(socket: WebSocket, { closeCode, code }: BrokerError): v
     clearTimeout(late);
     leaving--;
   });
-  socket.close(closeCode, code);
+  socket.close(code, reason);
 }

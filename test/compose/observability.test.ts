@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { dashboardQueries } from '../support/dashboard.ts';
 import { docker, eventually, type Stack, startStack } from './stack.ts';
 import { register, type Visitor } from './visitor.ts';
 
@@ -44,18 +45,6 @@ const untilTargets = (http: number, ws: number) =>
     expect(activeTargets).toHaveLength(http + ws);
   });
 
-test('promtool finds nothing wrong, and each alert has its fault', async () => {
-  const promtool = (...args: string[]) =>
-    docker(
-      ...['run', '--rm', '--entrypoint', 'promtool'],
-      ...['-v', `${folder('deploy/prometheus')}:/etc/prometheus:ro`],
-      ...['-v', `${folder('test/compose')}:/tests:ro`, 'prom/prometheus:v3', ...args],
-    );
-  expect(await promtool('check', 'config', '/etc/prometheus/prometheus.yml')).toContain('SUCCESS');
-  expect(await promtool('check', 'rules', '/etc/prometheus/alerts.yml')).toContain('SUCCESS');
-  expect(await promtool('test', 'rules', '/tests/alerts.test.yml')).toContain('SUCCESS');
-});
-
 describe('Prometheus', () => {
   test('finds every node, and the ones that are added', async () => {
     await untilTargets(2, 2);
@@ -77,13 +66,8 @@ describe('Prometheus', () => {
   });
 
   test('has an answer to every query of the dashboard', async () => {
-    const dashboard = JSON.parse(
-      await readFile(folder('deploy/grafana/dashboards/ticket-broker.json'), 'utf8'),
-    ) as { panels: { title: string; datasource: { uid: string }; targets: { expr: string }[] }[] };
     const datasource = await readFile(folder('deploy/grafana/datasources/prometheus.yml'), 'utf8');
-    const queries = dashboard.panels.flatMap(({ title, datasource: { uid }, targets }) =>
-      targets.map(({ expr }) => ({ title, uid, expr: expr.replaceAll('$__rate_interval', '1m') })),
-    );
+    const queries = await dashboardQueries();
     expect(queries.length).toBeGreaterThan(20);
     for (const { uid } of queries) expect(datasource).toContain(`uid: ${uid}\n`);
 

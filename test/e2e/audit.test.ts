@@ -224,6 +224,19 @@ describe('two nodes keep an audit each', () => {
     await entered({ event: 'redeem', granted: false, via: 'message', reason: 'no_ticket_in_message' });
   });
 
+  test('of a chat node that tells no address, and of users who would be a service', async () => {
+    const { ticket, ticket_id } = await ticketFor('alice');
+    await call(a, 'POST', '/tickets/redeem', bearer(keyOf('node')), { ticket });
+    await entered({ event: 'redeem', granted: true, via: 'redeem', key: 'node', ip: 'unknown', ticket_id });
+
+    const { token } = await logIn('alice');
+    const tried = { granted: false, reason: 'insufficient_scope', sub: 'alice', ip: '127.0.0.1' };
+    await call(a, 'POST', '/tickets/redeem', bearer(token), { ticket, ip: '192.0.2.7' });
+    await entered({ event: 'redeem', via: 'redeem', ...tried });
+    await call(b, 'POST', '/revocations', bearer(token), { sub: 'bob' });
+    await entered({ event: 'revoke', by: 'user', ...tried });
+  });
+
   test('with no secret in the wrong place', async () => {
     const { ticket } = await ticketFor('alice', { rooms: [] });
     const { token } = await logIn('alice');

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +84,18 @@ describe('keys', () => {
     const added = await runCommand(['keys', 'add', 'a', '--scope', 'revoke', '--file', file]);
     expect(added.code).toBe(0);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
+  });
+
+  test.each([
+    ['keys', 'list'],
+    ['keys', 'remove', 'ops'],
+    ['users', 'list'],
+    ['users', 'remove', 'bob'],
+  ])('makes no file of a mistyped name: %s %s', async (...args) => {
+    const file = join(folder, 'typo');
+    const ran = await runCommand([...args, '--file', file]);
+    expect(ran).toEqual({ code: 1, stdout: '', stderr: `ticket-broker: there is no file ${file}\n` });
+    expect((await readdir(folder)).filter((name) => name.startsWith('typo'))).toEqual([]);
   });
 
   test.each([
@@ -256,3 +268,13 @@ test.each(['', 'keys', 'keys add', 'revoke', 'sessions'])(
     expect(ran.stdout).toMatch(/Examples:|Commands:/);
   },
 );
+
+test.each([
+  ['serve', '--help'],
+  ['keys', 'list'],
+])('`%s %s` ends quietly where nobody reads what it prints', async (...args) => {
+  const running = startCommand(args, { env: { SERVICE_KEYS_FILE: keysFile } });
+  running.process.stdout.destroy();
+  // As SIGPIPE ends other programs.
+  expect(await running.ended()).toEqual({ code: 128 + 13, stdout: '', stderr: '' });
+});

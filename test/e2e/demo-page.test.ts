@@ -83,6 +83,8 @@ const shoot = async (page: Page, name: string) => {
 /** The whole story, by the buttons. @returns the ticket_id of the ticket that was used twice */
 async function goThrough({ page, complaints }: Visit, logIn: (page: Page) => Promise<void>): Promise<string> {
   // Pressed too early, a button says what comes first.
+  await pressEarly(page, 'Get a ticket');
+  await says(page, 2, 'Log in first.');
   await pressEarly(page, 'Connect with this ticket');
   await says(page, 3, 'Get a ticket first.');
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
-import { json } from 'node:stream/consumers';
+import { json, text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { secretsIn, startBroker } from '../support/broker-process.ts';
 import { startDeployedNginx } from '../support/deployed-nginx.ts';
@@ -61,6 +61,17 @@ const knock = (port: number, path: string) =>
     handshake.end();
   });
 
+/** A plain request for a path as it is written, with nothing done to it. */
+const get = (port: number, path: string) =>
+  new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
+    const asked = request({ port, path, host: '127.0.0.1', agent: false, rejectUnauthorized: false });
+    asked.on('error', reject);
+    asked.on('response', async (response) =>
+      resolve({ status: response.statusCode, text: await text(response) }),
+    );
+    asked.end();
+  });
+
 const nobody = {
   status: 503,
   retryAfter: '1',
@@ -102,4 +113,22 @@ test('where none can be reached, that is what the client is told, and when to co
 test('where their name stands for none, too', async () => {
   await using door = await startDeployedNginx({ http: [await freePort()], ws: [] });
   expect(await knock(door.port, '/ws')).toEqual(nobody);
+});
+
+test('nobody outside reaches /verify, where the nodes behind it are of both tiers', async () => {
+  await using broker = await startBroker({ TRUST_PROXY: '127.0.0.1' });
+  await using door = await startDeployedNginx({ http: [broker.port], ws: [broker.port] });
+  const { ticket } = await broker.mint();
+  const spellings = [
+    ...['/verify', '/verify/', '/verify/chat', '//verify', '/%76erify', '/verif%79/chat', '/verify%2Fchat'],
+    ...['/verify%3F', '/verify;', '/ws/../verify', '/./verify', '/verify#'],
+  ];
+  for (const path of spellings) {
+    const { status, text } = await get(door.port, `${path}?ticket=${ticket}`);
+    expect([path, status, text]).toEqual([path, 404, expect.not.stringContaining('invalid_ticket')]);
+  }
+  expect(broker.decisions().filter(({ decision }) => decision === 'redeem')).toEqual([]);
+  // Only what is named: the broker itself says of all else that there is no such call.
+  expect((await get(door.port, '/verifyfoo')).text).toContain('"not_found"');
+  expect(await knock(door.port, `/ws?ticket=${ticket}`)).toEqual({ status: 101 });
 });

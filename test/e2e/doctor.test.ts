@@ -208,6 +208,28 @@ describe('cannot run', () => {
   });
 });
 
+describe('finds nothing to check', () => {
+  test.each([
+    ['is not there', join(tmpdir(), 'no-such.log')],
+    ['is empty', '/dev/null'],
+  ])('in a log that %s: exits with 2, and says so', async (_what, log) => {
+    const ran = await runCommand(['doctor', '--proxy-log', log]);
+    expect(ran).toMatchObject({
+      code: 2,
+      stdout: 'nothing could be checked: 10 skipped (--verbose tells why)\n',
+    });
+    const { code, stdout } = await runCommand(['doctor', '--json', '--proxy-log', log]);
+    expect([code, JSON.parse(stdout).ok]).toEqual([2, false]);
+  });
+
+  test('wrong in a log without tickets: exits with 0', async () => {
+    const log = join(folder, 'clean.log');
+    await writeFile(log, 'GET /ws 101\n');
+    const ran = await runCommand(['doctor', '--proxy-log', log]);
+    expect(ran).toMatchObject({ code: 0, stdout: '9 skipped, 1 ok (--verbose tells why)\n' });
+  });
+});
+
 describe('finds what is wrong with Redis:', () => {
   /** Changes something in Redis for one look. */
   const changed = async (change: string[], back: string[], args = atFront()): Promise<Examined> => {
@@ -326,6 +348,15 @@ describe('finds what is wrong with the settings:', () => {
     expectBad(await doctor([], { ALLOWED_ORIGINS: '*' }), ['warning', 'origins'], /any page/);
   });
 
+  test('the demo, also where nobody has switched it on', async () => {
+    const alone = { REDIS_URL: '', USERS_FILE: '', SERVICE_KEYS_FILE: '' };
+    const unset = await doctor([], alone);
+    expectBad(unset, ['warning', 'demo'], /whoever comes is let in/);
+    expect(unset.of('demo')[0]?.todo).toContain('USERS_FILE');
+    expectBad(await doctor([], { DEMO: 'on' }), ['warning', 'demo'], /whoever comes is let in/);
+    for (const off of [{ ...alone, DEMO: 'off' }, {}]) expect((await doctor([], off)).of('demo')).toEqual([]);
+  });
+
   test('a file that cannot be used, guessing that is free, tokens in URLs, a socket in clear', async () => {
     const users = join(folder, 'bad-users');
     await writeFile(users, 'alice:plain\n');
@@ -345,7 +376,10 @@ describe('finds what is wrong with the settings:', () => {
 
 describe('finds what is wrong with the identity provider:', () => {
   const withKeys = async (body: string, status = 200) => {
-    const server = createServer((_request, response) => response.writeHead(status).end(body));
+    const server = createServer(({ url }, response) => {
+      if (url === '/jwks') response.writeHead(status, { location: '/moved' }).end(body);
+      else response.end(moved);
+    });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as { port: number };
@@ -354,6 +388,7 @@ describe('finds what is wrong with the identity provider:', () => {
     server.close();
     return examined;
   };
+  let moved = '';
   const hmac = { kty: 'oct', alg: 'HS256', k: 'c2VjcmV0' };
 
   test('it is down, says something else, or has no key that can be used', async () => {
@@ -368,11 +403,14 @@ describe('finds what is wrong with the identity provider:', () => {
     expectBad(await withKeys('{"keys":[]}'), ['fault', 'jwks'], /no key/);
     expectBad(await withKeys(JSON.stringify({ keys: [hmac] })), ['fault', 'jwks'], /symmetric/);
     const { publicKey } = await generateKeyPair('ES256', { extractable: true });
-    const good = await withKeys(
-      JSON.stringify({ keys: [hmac, { ...(await exportJWK(publicKey)), alg: 'ES256' }] }),
-    );
+    const keys = JSON.stringify({ keys: [hmac, { ...(await exportJWK(publicKey)), alg: 'ES256' }] });
+    const good = await withKeys(keys);
     expect(good.bad()).toEqual([]);
     expect(good.of('jwks')[0]?.says).toContain('1 usable keys at JWKS_URL: ES256');
+    // No node follows it, or takes anything but 200.
+    moved = keys;
+    expectBad(await withKeys('', 302), ['fault', 'jwks'], /it answers 302/);
+    expectBad(await withKeys(keys, 203), ['fault', 'jwks'], /it answers 203/);
   });
 });
 
@@ -557,6 +595,25 @@ describe('finds what is wrong at the entrance:', () => {
     await using lost = await startBroker({ ...env, REDIS_URL: redisUrl(undefined, await freePort()) });
     const examined = await doctor(['--node', lost.url]);
     expectBad(examined, ['fault', 'ready'], /cannot serve \(503\): The store cannot be reached/);
+  });
+
+  test('what answers there is no broker, but has a page for every path', async () => {
+    const page = createServer((_request, response) => response.end('<h1>Welcome</h1>')).listen(
+      0,
+      '127.0.0.1',
+    );
+    await once(page, 'listening');
+    const url = `http://127.0.0.1:${(page.address() as AddressInfo).port}`;
+    const words = /answers 200 at \/readyz, and not as a broker/;
+    const fromOutside = await runCommand(['doctor', '--json', '--url', url]);
+    const directly = await doctor(['--node', url]);
+    page.close();
+    expectBad(directly, ['fault', 'ready'], words);
+    const { findings } = JSON.parse(fromOutside.stdout) as { findings: Finding[] };
+    expect([fromOutside.code, findings.find(({ id }) => id === 'ready')]).toEqual([
+      1,
+      expect.objectContaining({ severity: 'fault', says: expect.stringMatching(words) }),
+    ]);
   });
 
   test('a certificate that is not trusted, or ends soon; a page that may not open what tickets name', async () => {

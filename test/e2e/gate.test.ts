@@ -286,9 +286,44 @@ describe('when the broker cannot be asked', () => {
 test('a key or URL that cannot be one is refused without being quoted', () => {
   const twoLines = { broker: broker.url, serviceKey: 'old-key\nnew-key' };
   expect(() => openGate(twoLines)).toThrow(/^serviceKey must be one word$/);
+  const keyless = { broker: broker.url, serviceKey: undefined as unknown as string };
+  expect(() => openGate(keyless)).toThrow(/^serviceKey must be one word$/);
   expect(() => openGate({ broker: 'http://me:secret@broker', serviceKey: 'k' })).toThrow(
     /^broker must be .* without a login$/,
   );
+});
+
+test('neither a source that is not there nor origins that no browser sends are taken', () => {
+  expect(() => openGate({ redis: undefined as unknown as string })).toThrow(/^redis must be a redis: /);
+  const source = { broker: broker.url, serviceKey: 'k' };
+  for (const allowedOrigins of [['https://app.example/'], [], 'https://app.example' as '*']) {
+    expect(() => openGate({ ...source, allowedOrigins })).toThrow(/^allowedOrigins must be origins such as /);
+  }
+});
+
+test('a gate on Redis ends the session of a ticket that comes back, and counts all attempts, where it is to', async () => {
+  const gate = openGate({
+    ...sources.Redis(),
+    onReplay: 'close',
+    attemptCount: 'all',
+    trustProxy: ['127.0.0.1'],
+  });
+  await using node = await wsServer(gate);
+  await until(() => gate.ready, 'the gate is ready');
+  const { ticket } = await broker.mint();
+  const socket = new WebSocket(`ws://127.0.0.1:${node.port}${target(ticket)}`, { headers: someAddress() });
+  await once(socket, 'message');
+  const closed = once(socket, 'close');
+  const from = someAddress();
+  expect((await ask(node.port, handshake({ target: target(ticket), headers: from }))).status).toBe(401);
+  expect((await closed)[0]).toBe(3003);
+
+  const statuses: number[] = [];
+  for (let n = 0; n < 3; n++) {
+    const { ticket: good } = await broker.mint();
+    statuses.push((await ask(node.port, handshake({ target: target(good), headers: from }))).status);
+  }
+  expect(statuses).toEqual([101, 101, 429]);
 });
 
 test('a gate reads a feed that is longer than what a reader may leave unread', async () => {

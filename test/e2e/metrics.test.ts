@@ -171,3 +171,10 @@ describe('two nodes on one Redis', () => {
     expect((await fetch(`${own.url}/metrics`, { headers: bearer('prometheus') })).status).toBe(404);
   });
 });
+
+test('METRICS_PORT=0 is a port that the log names', async () => {
+  await using broker = await startBroker({ METRICS_PORT: '0' });
+  const [, port] = /"metrics_port":(\d+),.*"listening"/.exec(broker.output()) ?? [];
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+  expect(await answer.text()).toContain('ticket_broker_sockets_open 0');
+});

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
@@ -18,6 +19,7 @@ const needs: Record<ProxyName, NodeJS.ProcessEnv> = {
   caddy: { VERIFY_URI_HEADER: 'X-Forwarded-Uri' },
   haproxy: twice,
 };
+const manyRooms = () => Array.from({ length: 100 }, () => randomUUID());
 const unknown = `wst_${'A'.repeat(43)}`;
 
 /** A node that takes nobody, and keeps what it was asked. */
@@ -271,6 +273,24 @@ describe.each(Object.entries(needs) as [ProxyName, NodeJS.ProcessEnv][])('behind
     expect((await knocking).status).toBe(name === 'haproxy' ? 101 : 503);
     expect((await knock(`/chat?ticket=${ticket}`)).status).toBe(401);
     await line.close();
+  });
+
+  test('a ticket for a hundred rooms opens a socket at the chat node', async () => {
+    const { ticket } = await broker.mint({ rooms: manyRooms() });
+    const { socket, welcome } = await dial(`?ticket=${ticket}`);
+    expect(welcome).toEqual({ type: 'welcome', user: 'alice' });
+    socket.close();
+  });
+
+  test('a node that has room for them is told of all rooms, and of all of a context', async () => {
+    await using upstream = await startWitness();
+    await using door = await startProxy(name, { broker: broker.port, node: upstream.port });
+    const [rooms, context] = [manyRooms(), { note: 'é'.repeat(900) }];
+    const { ticket } = await broker.mint({ rooms, context });
+    await ask(door.port, handshake({ target: `/chat?ticket=${ticket}` }));
+    const { headers } = upstream.seen.pop() as IncomingMessage;
+    expect(JSON.parse(String(headers['x-auth-request-rooms']))).toEqual(rooms);
+    expect(JSON.parse(String(headers['x-auth-request-context']))).toEqual(context);
   });
 
   test.runIf(name === 'haproxy')('who leaves no room for what the broker says is not let in', async () => {

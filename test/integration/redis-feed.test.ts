@@ -9,14 +9,21 @@ import { startRedisServer } from '../support/redis-server.ts';
 import { command, cutReplicas, inSync, promote, replicate, startNode } from '../support/redis-topologies.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
-function feedAt(url: string, prefix: string) {
-  return redisFeed({
+function feedAt(url: string, prefix: string, tickets = connect({ url, commandTimeout: 1000 })) {
+  const feed = redisFeed({
     follower: connect({ url, commandTimeout: 2000 }),
     publisher: connect({ url, commandTimeout: 2000 }),
+    tickets,
     prefix,
-    now: Date.now,
+    now: () => performance.now(),
     retention: 60_000,
     log: pino({ level: 'silent' }),
+  });
+  const { close } = feed;
+  return Object.assign(feed, {
+    async close() {
+      await Promise.all([close(), tickets.close()]);
+    },
   });
 }
 
@@ -73,6 +80,32 @@ describe('Redis feed', () => {
     for (const { rid } of [kept, ...lost]) expect(has(newcomer, rid)).toBe(true);
     await Promise.all([feed.close(), newcomer.close(), proxy.close()]);
     await Promise.all([primary.dispose(), replica.dispose()]);
+  });
+
+  test('is not current while tickets are on another primary, and follows there', async () => {
+    const [old, next] = [await startNode(), await startNode()];
+    await replicate(next, old);
+    const proxy = await startTcpProxy(old.port);
+    const url = `redis://127.0.0.1:${proxy.port}`;
+    const tickets = connect({ url, commandTimeout: 1000 });
+    const feed = feedAt(url, 'wst:', tickets);
+    await ready(feed);
+    // The address moves to another primary while the old one lives, and so do the connections that there are.
+    await cutReplicas(old);
+    await promote(next);
+    proxy.pointTo(next.port);
+    const elsewhere = feedAt(next.url, 'wst:');
+    await ready(elsewhere);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(feed.current).toBe(true);
+    tickets.relocate();
+    await expect.poll(() => feed.current, { timeout: 5000, interval: 10 }).toBe(false);
+    const revocation = aRevocation();
+    await elsewhere.publish(revocation);
+    await expect.poll(() => has(feed, revocation.rid), { timeout: 5000 }).toBe(true);
+    await ready(feed);
+    await Promise.all([feed.close(), elsewhere.close(), proxy.close()]);
+    await Promise.all([old.dispose(), next.dispose()]);
   });
 
   test('of several nodes that put back the same at once, each revocation is put back once', async () => {

@@ -90,6 +90,19 @@ describe('what the self-test finds missing', () => {
     await store.close();
   }
 
+  test.each(['+del', '+xread', '+zrem', '+scard'])(
+    'leaves nothing behind for long, without %s',
+    async (grant) => {
+      await allow(grants.always.filter((other) => other !== grant));
+      const store = openLoggedStore(url());
+      await store.logs('store unfit: ');
+      const keys = (await command(server, 'KEYS', '*self-test*')) as string[];
+      const lifetimes = await Promise.all(keys.map((key) => command(server, 'PTTL', key)));
+      expect(lifetimes.filter((left) => left === -1)).toEqual([]);
+      await store.close();
+    },
+  );
+
   const scriptsRefused =
     'The Redis user may not run our scripts or a command in them: grant what docs/guarantees.md lists.';
   // A connection's name is a courtesy to the operator: it works without.

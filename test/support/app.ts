@@ -73,7 +73,8 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     onFault: (variable, err) => log.error({ err }, variable),
   });
   const metrics = createMetrics(now);
-  metrics.watch({ store: opened, feed });
+  const redisMemory = async () => undefined;
+  metrics.watch({ store: opened, redisMemory, feed, tiers: config.TIERS, files: config });
   const deps = {
     config,
     store: opened,

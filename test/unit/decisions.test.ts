@@ -4,7 +4,6 @@ import { WebSocket } from 'ws';
 import { serveMetrics } from '../../src/http/metrics-server.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { type TestApp, testApp } from '../support/app.ts';
-import { freePort } from '../support/redis-server.ts';
 
 describe('a decision', () => {
   let broker: TestApp;
@@ -44,8 +43,7 @@ describe('a decision', () => {
 });
 
 test('/metrics is served on a port of its own, and nothing else is', async () => {
-  const port = await freePort();
-  const stop = await serveMetrics(createMetrics(), '127.0.0.1', port);
+  const { port, stop } = await serveMetrics(createMetrics(), '127.0.0.1', 0);
   const metrics = await fetch(`http://127.0.0.1:${port}/metrics`);
   expect(metrics.headers.get('content-type')).toContain('text/plain');
   expect(await metrics.text()).toContain('# TYPE ticket_broker_decisions_total counter');

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BrokerError } from '../../src/errors.ts';
-import { createMetrics } from '../../src/metrics.ts';
+import { createMetrics, type Watched } from '../../src/metrics.ts';
 import { memoryFeed } from '../../src/store/memory-feed.ts';
 import { type TestApp, testApp } from '../support/app.ts';
 import { metricsTables } from '../support/metrics-table.ts';
@@ -104,7 +104,7 @@ describe('a decision counts as what it was about', () => {
     expect(labels).toEqual(
       new Set([
         ...['decision', 'granted', 'reason', 'transport', 'result', 'by', 'limit', 'target'],
-        ...['version', 'node_version', 'le'],
+        ...['version', 'node_version', 'le', 'tier', 'variable'],
       ]),
     );
   });
@@ -115,10 +115,22 @@ describe('what is told with a scrape', () => {
   const lines = async (metrics: ReturnType<typeof createMetrics>) =>
     (await metrics.text()).split('\n').filter((line) => line.startsWith('ticket_broker_'));
 
+  /** Nothing of it is wrong. */
+  const well: Watched = {
+    store: { check: async () => {} },
+    redisMemory: async () => undefined,
+    feed: { current: true, silentMs: 0, follow: () => () => {} },
+    files: {},
+    tiers: [],
+  };
+  const of = async (metrics: ReturnType<typeof createMetrics>, name: string) =>
+    (await lines(metrics)).filter((line) => line.startsWith(`ticket_broker_${name}`));
+
   test('is the state of then', async () => {
     const metrics = createMetrics(() => at);
     let [up, current, silentMs] = [true, true, 250];
     metrics.watch({
+      ...well,
       store: {
         async check() {
           if (!up) throw new BrokerError('store_unavailable');
@@ -154,10 +166,57 @@ describe('what is told with a scrape', () => {
     expect(told).toContain('ticket_broker_feed_age_seconds 2');
   });
 
+  test('is how full Redis is, and nothing where nobody knows', async () => {
+    const metrics = createMetrics();
+    expect(await of(metrics, 'redis_memory')).toEqual([]);
+    let memory: Watched['redisMemory'] = async () => ({ used: 200_000_000, max: 256_000_000 });
+    let asked = 0;
+    const redisMemory = () => {
+      asked++;
+      return memory();
+    };
+    metrics.watch({ ...well, redisMemory });
+    const told = [
+      'ticket_broker_redis_memory_used_bytes 200000000',
+      'ticket_broker_redis_memory_max_bytes 256000000',
+    ];
+    expect(await of(metrics, 'redis_memory')).toEqual(told);
+    expect(await of(metrics, 'redis_memory')).toEqual(told);
+    expect(asked).toBe(2);
+    memory = () => Promise.reject(new BrokerError('store_unavailable'));
+    expect(await of(metrics, 'redis_memory')).toEqual([]);
+  });
+
+  test('is whether each credentials file can be used as it is, also where nobody uses it', async () => {
+    const metrics = createMetrics();
+    const keys = serviceKeysFile({ backend: 'revoke' });
+    metrics.watch({ ...well, files: { SERVICE_KEYS_FILE: keys } });
+    const usable = () => of(metrics, 'file_usable');
+    const as = (value: number) => [`ticket_broker_file_usable{variable="SERVICE_KEYS_FILE"} ${value}`];
+    const good = readFileSync(keys, 'utf8');
+    expect(await usable()).toEqual(as(1));
+    writeFileSync(keys, `${good}backend-2:mistyped\n`);
+    expect(await usable()).toEqual(as(0));
+    expect(await usable()).toEqual(as(0));
+    writeFileSync(keys, `${good}\n`);
+    expect(await usable()).toEqual(as(1));
+    rmSync(keys);
+    expect(await usable()).toEqual(as(0));
+    writeFileSync(keys, good);
+    expect(await usable()).toEqual(as(1));
+  });
+
+  test('is which tiers this is of', async () => {
+    const metrics = createMetrics();
+    metrics.watch({ ...well, tiers: new Set(['http', 'ws'] as const) });
+    const both = ['http', 'ws'].map((tier) => `ticket_broker_tier{tier="${tier}"} 1`);
+    expect(await of(metrics, 'tier')).toEqual(both);
+  });
+
   test('has a lag of no revocation that is older than the process, and none below zero', async () => {
     const metrics = createMetrics(() => at);
     const feed = memoryFeed({ now: () => at, retention: 3_600_000 });
-    metrics.watch({ store: { check: async () => {} }, feed });
+    metrics.watch({ ...well, feed });
     await feed.publish({ rid: 'older', session_id: 's', at: at / 1000 - 600 });
     await feed.publish({ rid: 'by a fast clock', session_id: 's', at: at / 1000 + 5 });
     const told = await lines(metrics);

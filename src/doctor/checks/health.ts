@@ -25,8 +25,15 @@ export async function checkHealth(door: Door, name: string, aheadMs: number): Pr
     return { finding: fault(id, `${name} cannot be reached: ${error.reason}.`, todo), clock: undefined };
   }
 
-  function judge(status: number, { error_description: why }: Record<string, unknown>): Finding {
-    if (status === 200) return ok(id, `${name} can serve.`);
+  function judge(status: number, { status: said, error_description: why }: Record<string, unknown>): Finding {
+    if (status === 200 && said === 'ok') return ok(id, `${name} can serve.`);
+    if (status === 200) {
+      return fault(
+        id,
+        `${name} answers 200 at /readyz, and not as a broker.`,
+        'See what stands there: another service, or a proxy with one page for every path.',
+      );
+    }
     if (status === 404) return skipped(id, `${name} does not show /readyz.`);
     const says = typeof why === 'string' ? `: ${why}` : '.';
     return fault(

@@ -26,9 +26,10 @@ export async function checkProxyLog(file: string, door: Door | undefined, path: 
   const todo =
     'Log the path without its query, and neither Referer nor Sec-WebSocket-Protocol, as examples/ does; then delete what has been logged.';
   if (!door) {
-    return old > 0
-      ? fault(id, `The log holds ${old} tickets.`, todo)
-      : skipped(id, 'No ticket is in the log; without --url none could be sent through.');
+    if (old > 0) return fault(id, `The log holds ${old} tickets.`, todo);
+    return before > 0
+      ? ok(id, 'No ticket is in the log; without --url none could be sent through.')
+      : skipped(id, 'Nothing is in the log, and without --url nothing could be sent through.');
   }
 
   const sent = [newTicket(randomBytes), newTicket(randomBytes)] as const;

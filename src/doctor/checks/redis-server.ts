@@ -1,6 +1,7 @@
 import type { Config } from '../../config.ts';
 import { BrokerError } from '../../errors.ts';
 import type { Inspection } from '../../store/inspection.ts';
+import { fullestOf, shareOf } from '../../store/redis-memory.ts';
 import { infoField, type Unfit, unfitIn } from '../../store/self-test.ts';
 import { type Finding, fault, ok, warning } from '../finding.ts';
 
@@ -36,11 +37,8 @@ function judge(id: string, unfit: readonly Unfit[], what: Unfit['in'], fine: str
 }
 
 function checkMemory(primaries: readonly string[]): Finding {
-  const shares = primaries.map((info) => {
-    const most = Number(infoField(info, 'maxmemory') ?? 0);
-    return most > 0 ? Number(infoField(info, 'used_memory')) / most : 0;
-  });
-  const fullest = Math.max(...shares);
+  const memory = fullestOf(primaries);
+  const fullest = memory ? shareOf(memory) : 0;
   const percent = `${Math.round(fullest * 100)} % of maxmemory in use`;
   if (fullest < 0.8) return ok('redis-memory', fullest > 0 ? `${percent}.` : 'There is room.');
   return warning(

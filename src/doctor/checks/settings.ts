@@ -81,14 +81,14 @@ function checkLimits(config: Config): Finding[] {
 }
 
 /** Ways in that are open to more than they need to be. */
-function checkWays({ WS_ACCEPT, PUBLIC_WS_URL, DEMO }: Config): Finding[] {
+function checkWays({ TIERS, WS_ACCEPT, PUBLIC_WS_URL, demo, demoAlone }: Config): Finding[] {
   const findings: Finding[] = [];
-  if (DEMO === 'on') {
+  if (demo && TIERS.has('http')) {
     findings.push(
       warning(
         'demo',
-        'DEMO is on: whoever comes is let in, as the user demo.',
-        'Leave it out in production.',
+        'The demo is on: whoever comes is let in, as the user demo.',
+        demoAlone ? 'Say who may come in, with USERS_FILE or JWKS_URL.' : 'Leave DEMO out in production.',
       ),
     );
   }

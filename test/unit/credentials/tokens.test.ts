@@ -18,6 +18,9 @@ const base64url = (value: object) => Buffer.from(JSON.stringify(value)).toString
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const pemOf = (key: typeof p256.privateKey) => key.export({ type: 'pkcs8', format: 'pem' }) as string;
 
+const ecparam = (key: typeof p256.privateKey) =>
+  `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${key.export({ type: 'sec1', format: 'pem' })}`;
+
 async function ownToken(payload: object, header: object = {}, key = secret): Promise<string> {
   return new SignJWT({ ...payload })
     .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt', ...header })
@@ -37,6 +40,7 @@ describe('our own tokens', () => {
   test.each([
     ['a secret', () => keysFromSecrets([secret])],
     ['a P-256 key', () => keysFromPem(pemOf(p256.privateKey))],
+    ['what `openssl ecparam -name prime256v1 -genkey` prints', () => keysFromPem(ecparam(p256.privateKey))],
     ['an Ed25519 key', () => keysFromPem(pemOf(generateKeyPairSync('ed25519').privateKey))],
   ])('signed with %s, say who it is and when they logged in, to the millisecond', async (_key, makeKeys) => {
     const keys = await makeKeys();

@@ -6,7 +6,7 @@ import { listUsers, removeUser, setUser } from '../../../src/credentials/users-e
 import { parseUsers } from '../../../src/credentials/users-file.ts';
 
 const salt = 'c2FsdHNhbHRzYWx0';
-const argon = (m: number, t: number) => `$argon2id$v=19$m=${m},t=${t},p=1$${salt}$${'h'.repeat(43)}`;
+const argon = (m: number, t: number) => `$argon2id$v=19$m=${m},t=${t},p=1$${salt}$${'h'.repeat(42)}o`;
 const bcrypt = (cost: string, variant = 'b') => `$2${variant}$${cost}$${'x'.repeat(53)}`;
 
 describe('parseUsers', () => {
@@ -34,7 +34,11 @@ describe('parseUsers', () => {
     ['too little memory', `ann:${argon(19455, 2)}`],
     ['a hundred gigabytes', `ann:${argon(99_999_999, 2)}`],
     ['no lanes', `ann:${argon(19456, 2).replace('p=1', 'p=0')}`],
-    ['a broken hash', `ann:${argon(19456, 2).replace(/h+$/, 'b')}`],
+    ['a broken hash', `ann:${argon(19456, 2).replace(/h+o$/, 'b')}`],
+    ['an argon2id hash that has lost a character', `ann:${argon(19456, 2).slice(0, -1)}`],
+    ['and one that has lost two', `ann:${argon(19456, 2).slice(0, -2)}`],
+    ['and one with another last character', `ann:${argon(19456, 2).replace(/o$/, 'p')}`],
+    ['a salt that has lost a character', `ann:${argon(19456, 2).replace('Wx0$', 'Wx$')}`],
     ['a bcrypt cost of 31', `ann:${bcrypt('31')}`],
     ['a single pass', `ann:${argon(19456, 1)}`],
     ['argon2i', `ann:${argon(19456, 2).replace('argon2id', 'argon2i')}`],

@@ -43,3 +43,12 @@ test.each([10_000, 100_000, 1_000_000])('reckons right for %d sockets', (sockets
   ];
   expect(sizing).toContain(`\n| ${row.join(' | ')} |\n`);
 });
+
+test('what is deployed says the same of its memory', () => {
+  const [, compose] =
+    /MiB, and ([\d.]+) KiB for each idle socket \(docs\/sizing\.md\)/.exec(read('docker-compose.yml')) ?? [];
+  expect(Number(compose)).toBe(cost('idle socket'));
+  const [, sockets, memory] =
+    /Enough for some ([\d,]+) idle sockets.*\n.*memory: (\d)Gi/.exec(read('deploy/kubernetes/ws.yaml')) ?? [];
+  expect(sizing).toContain(`${sockets} for ${memory} GiB`);
+});

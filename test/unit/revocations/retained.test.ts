@@ -18,7 +18,7 @@ describe('Retained', () => {
       },
       add: (target: RevocationTarget) => {
         const rid = `r${++next}`;
-        retained.add({ cursor: `c${next}`, revocation: { ...target, rid, at: now / 1000 } });
+        retained.add({ cursor: `c${next}`, revocation: { ...target, rid, at: 1000 } });
       },
     };
   };
@@ -70,6 +70,28 @@ describe('Retained', () => {
     expect(other.retained.find(alice(999))).toMatchObject({ ticket_id: 't' });
   });
 
+  test('keeps what is put back no longer than what stayed', () => {
+    const { retained, add, pass } = setUp();
+    add({ sub: 'alice', issued_before: 500 });
+    const [entry] = retained.all();
+    pass(59_999);
+    retained.add(entry ?? expect.fail());
+    pass(1);
+    expect(retained.all()).toEqual([]);
+    expect(retained.find(alice(500))).toBeUndefined();
+  });
+
+  test('goes by no clock on the wall', () => {
+    const { retained } = setUp();
+    for (const at of [0, 1e10]) {
+      retained.add({
+        cursor: `${at}`,
+        revocation: { sub: `at ${at}`, issued_before: 500, rid: `${at}`, at },
+      });
+    }
+    expect(retained.all()).toHaveLength(2);
+  });
+
   test('forgets what cannot matter any more', () => {
     const { retained, add, pass } = setUp();
     for (let index = 0; index < 1000; index++) add({ sub: `u${index}`, issued_before: 500 });
@@ -106,7 +128,7 @@ describe('Retained', () => {
       expect(retained.all()).toEqual([]);
       let told = 0;
       retained.follow(() => told++);
-      retained.add(entry ?? expect.fail());
+      retained.add(entry ?? expect.fail(), 10_000);
       expect([rids(retained), told]).toEqual([[], 0]);
     });
 

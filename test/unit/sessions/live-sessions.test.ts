@@ -57,6 +57,22 @@ test.each([
   expect(ends).toEqual([[3003, 'revoked']]);
 });
 
+test('one that is renewed without end is held by its first name and its latest ones', async () => {
+  const { enter, revoke } = setUp();
+  const { live, ends } = enter('0');
+  for (let n = 1; n <= 1500; n++) live.renew(aSession(`${n}`));
+  await revoke({ ticket_id: 'ticket-1' });
+  expect(ends).toEqual([]);
+  for (const target of [
+    { session_id: 'session-0' },
+    { ticket_id: 'ticket-600' },
+    { session_id: 'session-1500' },
+  ]) {
+    await revoke(target);
+  }
+  expect(ends).toHaveLength(3);
+});
+
 test('one that was revoked before it arrived is reached when it does', async () => {
   const { enter, revoke } = setUp();
   const { live, ends } = enter('a');

@@ -3,14 +3,17 @@ import { describe, expect, test } from 'vitest';
 import { gathering } from '../../../src/store/gathering.ts';
 
 /** Answers each call with its double, as late as it is told, and notes when it was sent what. */
-function doubling({ answerAfterMs = 0, spacing = 1 } = {}) {
+function doubling({ answerAfterMs = 0, ms = 1, isShort = false } = {}) {
   const sent: { group: string; calls: number[] }[] = [];
-  const call = gathering<number, number>(async (group, calls) => {
-    sent.push({ group, calls });
-    await sleep(answerAfterMs);
-    if (calls.includes(13)) throw new Error('unlucky');
-    return calls.map((number) => 2 * number);
-  }, spacing);
+  const call = gathering<number, number>(
+    async (group, calls) => {
+      sent.push({ group, calls });
+      await sleep(answerAfterMs);
+      if (calls.includes(13)) throw new Error('unlucky');
+      return calls.map((number) => 2 * number);
+    },
+    { ms, isShort: () => isShort },
+  );
   return { call, sent, groups: () => sent.map(({ calls }) => calls) };
 }
 
@@ -35,10 +38,17 @@ describe('calls that are gathered', () => {
     expect(groups()).toEqual([[1], [2, 3]]);
   });
 
-  test('wait for more once several have gone together', async () => {
-    const { call, groups } = doubling({ spacing: 300 });
+  test('wait for more while there is no time for each', async () => {
+    const { call, groups } = doubling({ ms: 300, isShort: true });
+    await call('', 1);
+    await Promise.all([call('', 2), sleep(5).then(() => call('', 3))]);
+    expect(groups()).toEqual([[1], [2, 3]]);
+  });
+
+  test('wait for nothing while there is time, however many went before', async () => {
+    const { call, groups } = doubling({ ms: 60_000 });
     await Promise.all([call('', 1), call('', 2)]);
-    await Promise.all([call('', 3), sleep(5).then(() => call('', 4))]);
+    await Promise.all([call('', 3), call('', 4)]);
     expect(groups()).toEqual([
       [1, 2],
       [3, 4],
