@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import ipaddr from 'ipaddr.js';
 import { type Static, Type } from 'typebox';
-import { credentialsFileFaults } from './credentials/file-faults.ts';
+import { credentialsFileFaults } from './credentials/files.ts';
 import { privateKeys } from './credentials/signing-keys.ts';
 import { misspelt } from './misspelt.ts';
 import { isOrigin } from './origin.ts';

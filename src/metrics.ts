@@ -1,8 +1,9 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import type { CredentialsFiles } from './credentials/files.ts';
 import type { Facts } from './decisions.ts';
 import { decisionCounters } from './metrics/decisions.ts';
 import { type Followed, feedMetrics } from './metrics/feed.ts';
-import { type CredentialsFiles, fileMetrics } from './metrics/files.ts';
+import { fileMetrics } from './metrics/files.ts';
 import { processMetrics } from './metrics/process.ts';
 import { storeMetrics, type WatchedStore } from './metrics/store.ts';
 import { version } from './version.ts';

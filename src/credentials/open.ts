@@ -5,7 +5,7 @@ import type { Revoke } from '../revocations/revoke.ts';
 import type { RandomBytes } from '../tickets/ticket.ts';
 import { type Assert, asserter } from './assertion.ts';
 import { type Caller, type Verifier, verifierChain } from './caller.ts';
-import { type CredentialsFile, fileFault } from './file-faults.ts';
+import { type CredentialsFile, fileFault } from './files.ts';
 import { idpTokenVerifier } from './idp-tokens.ts';
 import { issueToken, ownTokenVerifier } from './own-tokens.ts';
 import { passwordCheck } from './passwords.ts';

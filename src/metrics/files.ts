@@ -1,16 +1,6 @@
 import { Gauge, type Registry } from '@prometheus-io/client';
-import type { CredentialsFile } from '../credentials/open.ts';
-import { parseServiceKeys } from '../credentials/service-keys.ts';
-import { parseUsers } from '../credentials/users-file.ts';
+import { type CredentialsFile, type CredentialsFiles, parsers } from '../credentials/files.ts';
 import { type WatchedFile, watchFile } from '../credentials/watched-file.ts';
-
-/** Where they are, for those that are read. */
-export type CredentialsFiles = Readonly<Partial<Record<CredentialsFile, string | undefined>>>;
-
-const parsers: Record<CredentialsFile, (text: string) => unknown> = {
-  USERS_FILE: parseUsers,
-  SERVICE_KEYS_FILE: parseServiceKeys,
-};
 
 /**
  * Whether the credentials files can be used as they are. Looked at by ourselves: a key that was taken away by a mistyped line

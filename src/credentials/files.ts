@@ -4,13 +4,17 @@ import { parseUsers } from './users-file.ts';
 
 export type CredentialsFile = 'USERS_FILE' | 'SERVICE_KEYS_FILE';
 
-const parsers = { USERS_FILE: parseUsers, SERVICE_KEYS_FILE: parseServiceKeys } satisfies Record<
-  CredentialsFile,
-  (text: string) => unknown
->;
+/** Where they are, for those that are read. */
+export type CredentialsFiles = Readonly<Partial<Record<CredentialsFile, string | undefined>>>;
+
+/** What reads each of them. @throws FileFault */
+export const parsers: Record<CredentialsFile, (text: string) => unknown> = {
+  USERS_FILE: parseUsers,
+  SERVICE_KEYS_FILE: parseServiceKeys,
+};
 
 /** What keeps the files that are named from being used, one sentence each. */
-export function credentialsFileFaults(paths: { readonly [Name in CredentialsFile]?: string }): string[] {
+export function credentialsFileFaults(paths: CredentialsFiles): string[] {
   return (Object.keys(parsers) as CredentialsFile[]).flatMap((variable) => {
     const path = paths[variable];
     if (path === undefined) return [];
