@@ -1,3 +1,4 @@
+import leven from 'leven';
 import { secrets, variables } from './variables.ts';
 
 /** A variable that nobody reads, and the one that it is likely to be meant for. */
@@ -15,9 +16,7 @@ const known = new Set<string>([...Object.keys(variables), ...secrets.map((name) 
 export function misspelt(env: NodeJS.ProcessEnv): Misspelt[] {
   const others = Object.keys(env).filter((name) => env[name] && !known.has(name));
   return others.flatMap((name) => {
-    const meant = [...known].find(
-      (ours) => !env[ours] && editsBetween(name, ours, toleranceOf(ours)) <= toleranceOf(ours),
-    );
+    const meant = [...known].find((ours) => !env[ours] && leven(name, ours) <= toleranceOf(ours));
     return meant === undefined ? [] : [{ name, meant }];
   });
 }
@@ -26,25 +25,4 @@ export function misspelt(env: NodeJS.ProcessEnv): Misspelt[] {
 function toleranceOf(ours: string): number {
   if (!ours.includes('_')) return 0;
   return ours.length < 10 ? 1 : 2;
-}
-
-/** Letters put in, left out, replaced, or exchanged with their neighbours (optimal string alignment). */
-function editsBetween(a: string, b: string, atMost: number): number {
-  if (Math.abs(a.length - b.length) > atMost) return Number.POSITIVE_INFINITY;
-  const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)];
-  const at = (row: number, column: number) => rows[row]?.[column] ?? Number.POSITIVE_INFINITY;
-  for (let row = 1; row <= a.length; row++) {
-    rows[row] = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const isSame = a[row - 1] === b[column - 1];
-      const isSwapped = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
-      (rows[row] as number[])[column] = Math.min(
-        at(row - 1, column) + 1,
-        at(row, column - 1) + 1,
-        at(row - 1, column - 1) + (isSame ? 0 : 1),
-        isSwapped ? at(row - 2, column - 2) + 1 : Number.POSITIVE_INFINITY,
-      );
-    }
-  }
-  return at(a.length, b.length);
 }

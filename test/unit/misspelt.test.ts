@@ -32,7 +32,7 @@ describe('a variable that is nearly one of ours', () => {
     ['ON_REPLY', 'ON_REPLAY'],
     ['MAX_SESSION_PER_SUB', 'MAX_SESSIONS_PER_SUB'],
     ['MAX_SESION_PER_SUB', 'MAX_SESSIONS_PER_SUB'],
-    ['REDIS_ULR', 'REDIS_URL'],
+    ['REDIS_URLS', 'REDIS_URL'],
     ['JWT_SECRET_FIEL', 'JWT_SECRET_FILE'],
     ['SERVICE_KEY_FILE', 'SERVICE_KEYS_FILE'],
     ['TRUSTED_PROXY', 'TRUST_PROXY'],
