@@ -150,6 +150,7 @@ function contradictions(config: Config): string[] {
       'REDIS_CERT_FILE and REDIS_KEY_FILE must be set together',
     ],
     [!isUrl(config.PUBLIC_WS_URL, 'ws:', 'wss:'), 'PUBLIC_WS_URL must be a ws:// or wss:// URL'],
+    [!!config.PUBLIC_WS_URL?.includes('#'), 'PUBLIC_WS_URL must not have a #: a WebSocket has no fragment'],
     [config.WS_PATH.some(isTaken), 'WS_PATH names a path that something else is served at'],
     [config.trustedProxies.some((cidr) => cidr.endsWith('/0')), 'TRUST_PROXY must not be everybody'],
     [!config.trustedProxies.every(isCidr), 'TRUST_PROXY must be addresses or CIDRs, comma-separated'],

@@ -161,9 +161,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
 }
 
 function withTicket(socketUrl: string, ticket: string): string {
-  const url = new URL(socketUrl);
-  url.searchParams.set('ticket', ticket);
-  return url.href;
+  return `${socketUrl}${socketUrl.includes('?') ? '&' : '?'}ticket=${ticket}`;
 }
 
 function nameOf(caller: Caller): { sub: string } | { key: string } {

@@ -276,3 +276,15 @@ describe('/tickets', () => {
     for (const name of ['minter', 'revoker', 'reader']) expect(logs).not.toContain(keyOf(name));
   });
 });
+
+test.each([
+  ['wss://sockets.example', 'wss://sockets.example/?ticket='],
+  ['wss://sockets.example/chat', 'wss://sockets.example/chat?ticket='],
+  ['wss://sockets.example/chat?v=2', 'wss://sockets.example/chat?v=2&ticket='],
+])('with PUBLIC_WS_URL=%s, a ticket comes with the URL of the WebSocket there', async (publicUrl, begins) => {
+  const broker = await testApp({ env: { PUBLIC_WS_URL: publicUrl } });
+  const headers = { authorization: `Bearer ${await broker.token()}` };
+  const { ticket, url } = (await broker.app.inject({ method: 'POST', url: '/tickets', headers })).json();
+  expect(url).toBe(`${begins}${ticket}`);
+  await broker.close();
+});
