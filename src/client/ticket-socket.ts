@@ -103,6 +103,8 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
   /** Gives up a connection that is of no use, and makes another. */
   const replace = (setback?: Setback) => {
     restraint.suffer(setback);
+    // partysocket says nothing of a connection whose close is under way.
+    dropped();
     socket.reconnect();
   };
 
