@@ -142,7 +142,7 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
       restraint.suffer({ why: 'connection lost' });
       say({ status: 'connected' });
       if (welcome) events.emit('welcome', welcome);
-      outbox.flush((message) => socket.send(message));
+      outbox.flush((message) => socket.send(message), welcome?.message_limit);
     },
     onUnwelcome: () => replace({ why: 'no welcome' }),
   });
