@@ -15,14 +15,18 @@ export interface TalkOptions {
   staysIfMute: boolean;
 }
 
+/** With nothing wrong, or without saying anything: RFC 6455 7.4.1. */
+const normal = new Set([1000, 1005]);
+
 /**
  * Opens a socket with a ticket: prints what it receives, sends the lines of standard input as they are. Settles when the
- * socket has closed.
+ * socket has closed, by us or normally.
  *
- * @throws Error with the refusal's status and code
+ * @throws Error with the refusal's status and code, or with what else it was closed for
  */
 export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions): Promise<void> {
   const socket = new WebSocket(url, ['ticket-broker', `ticket.${ticket}`], { handshakeTimeout: 10_000 });
+  let over = false;
   return new Promise((resolve, reject) => {
     socket.on('unexpected-response', (request, response) => {
       // A proxy keeps the connection for another request, and us waiting.
@@ -35,7 +39,9 @@ export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions):
     socket.on('error', () => reject(new Error(`${url.origin} (--url) cannot be reached`)));
     socket.on('message', (data) => console.log(shown(String(data), json)));
     socket.on('close', (code, reason) => {
-      console.error(printable(`closed: ${code} ${reason}`.trimEnd()));
+      const closed = `closed: ${code} ${reason}`.trimEnd();
+      if (!over && !normal.has(code)) return reject(new Error(closed));
+      console.error(printable(closed));
       resolve();
     });
     socket.on('open', () => {
@@ -47,8 +53,11 @@ export function talk({ url, ticket, json, lingerMs, staysIfMute }: TalkOptions):
       });
       const linger = () => {
         if (process.stdin.isTTY || (isMute && staysIfMute) || socket.readyState !== WebSocket.OPEN) return;
-        const over = setTimeout(() => socket.close(1000), lingerMs);
-        socket.on('close', () => clearTimeout(over));
+        const end = setTimeout(() => {
+          over = true;
+          socket.close(1000);
+        }, lingerMs);
+        socket.on('close', () => clearTimeout(end));
       };
       // Where the ticket itself was piped in, that was all of it, and what has ended does not end again.
       if (process.stdin.readableEnded) linger();

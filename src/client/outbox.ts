@@ -1,5 +1,7 @@
 /** Messages that wait for a connection, and for their turn on it. */
 export interface Outbox {
+  /** How many wait. */
+  readonly size: number;
   /** Whether a flush is under way: what is said now has to come behind it. */
   readonly flushing: boolean;
   /** @returns false when it is full: the message has not been taken */
@@ -19,6 +21,11 @@ export interface Outbox {
 /** Messages a second that a broker takes, unless it says otherwise; twice that at once, and what is over that is lost. */
 const usualLimit = 20;
 
+/** Messages a second that are never too many for a server. @param told in its welcome */
+export function messagesPerSecond(told = usualLimit): number {
+  return told >= 1 ? Math.min(told, usualLimit) : usualLimit;
+}
+
 /** @param limit messages at most */
 export function createOutbox(limit: number): Outbox {
   let waiting: string[] = [];
@@ -30,6 +37,9 @@ export function createOutbox(limit: number): Outbox {
   };
 
   return {
+    get size() {
+      return waiting.length;
+    },
     get flushing() {
       return timer !== undefined;
     },
@@ -38,9 +48,9 @@ export function createOutbox(limit: number): Outbox {
       waiting.push(message);
       return true;
     },
-    flush(take, limit = usualLimit) {
-      // Well within it, since others are sent beside ours. What is no limit is none that we know.
-      const perSecond = limit >= 1 ? Math.min(limit, usualLimit) : usualLimit;
+    flush(take, limit) {
+      // Well within it: others are sent beside ours.
+      const perSecond = messagesPerSecond(limit);
       const atOnce = Math.max(1, perSecond / 2);
       const everyMs = 1500 / perSecond;
       let due = atOnce;

@@ -70,6 +70,8 @@ export interface TicketSocketEvents {
 
 export interface TicketSocket {
   readonly status: Status;
+  /** Messages that wait for a connection, or for their turn on it. */
+  readonly queued: number;
   /** @returns what takes the listener off again */
   on<Name extends keyof TicketSocketEvents>(
     name: Name,

@@ -154,6 +154,9 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
     get status() {
       return status;
     },
+    get queued() {
+      return outbox.size;
+    },
     on: events.on,
     send(message) {
       if (status.status === 'closed') return false;
