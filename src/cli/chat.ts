@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTicketSocket, type Token } from '../client/client.ts';
-import { allowance } from '../sessions/allowance.ts';
 import { historyIn, readable, spoken } from './chat-lines.ts';
 import { watchFailures } from './last-failure.ts';
 import type { Lines } from './lines.ts';
+import { sayPiped } from './piped.ts';
 import { jsonLine } from './printable.ts';
 import type { Protocol } from './protocol-option.ts';
 import { type Screen, screen } from './screen.ts';
@@ -21,10 +21,10 @@ export interface ChatOptions {
   lines: Lines;
   /** Milliseconds to go on listening after the end of standard input. */
   lingerMs: number;
+  /** Milliseconds that what is piped in waits for a connection. */
+  patienceMs: number;
 }
 
-/** Lines a second that are sent of what is piped in: a server's own limit is 20, and what is over it is lost. */
-const pipedPerSecond = 15;
 /** Messages that are remembered, so that the history of a room that is joined again shows only what was missed. */
 const remembered = 2000;
 
@@ -32,10 +32,10 @@ const remembered = 2000;
  * An interactive client: what is typed is said in the room, what is said there is printed. It comes back with a fresh ticket
  * whenever its connection is lost. Settles when standard input has ended.
  *
- * @throws Error when there is no use in trying any more
+ * @throws Error when there is no use in trying any more, or not all that was to be said has been sent
  */
 export async function chat(options: ChatOptions): Promise<void> {
-  const { url, protocol, token, room, json, lines, lingerMs } = options;
+  const { url, protocol, token, room, json, lines, lingerMs, patienceMs } = options;
   const out = screen(lines.editor);
   const failure = watchFailures();
   const how = protocol === false ? { transport: 'query' as const } : { protocol };
@@ -53,8 +53,12 @@ export async function chat(options: ChatOptions): Promise<void> {
       out.note(`not connected (${why}): trying again in ${(status.waitMs / 1000).toFixed(1)} s`);
     }
   });
+  let complete = true;
   socket.on('closed', ({ reason, why, unsent }) => {
-    if (unsent.length > 0) out.note(`not sent: ${unsent.length} lines`);
+    if (unsent.length > 0) {
+      out.note(`not sent: ${unsent.length} lines`);
+      complete = false;
+    }
     if (reason === 'disconnected') resolve();
     else reject(new Error(`closed: ${reason} (${why})`));
   });
@@ -66,22 +70,22 @@ export async function chat(options: ChatOptions): Promise<void> {
       for await (const line of lines) say(line);
       return;
     }
+    complete = await sayPiped({ socket, lines, say, patienceMs });
     await connected;
-    const pace = allowance(pipedPerSecond, Date.now);
-    for await (const line of lines) {
-      for (let wait = pace.take(); wait > 0; wait = pace.take()) await sleep(wait);
-      say(line);
-    }
     await sleep(lingerMs);
   };
-  const say = (line: string) => {
-    if (line.trim() === '') return;
+  /** @returns false for what is not sent */
+  const say = (line: string): boolean => {
+    if (line.trim() === '') return true;
     try {
       // What is said comes back, as everybody sees it.
       if (socket.status.status === 'connected') out.takeBack();
-      if (!socket.send(spoken(line, room))) out.note('not sent: too much is waiting for the connection');
+      const taken = socket.send(spoken(line, room));
+      if (!taken) out.note('not sent: too much is waiting for the connection');
+      return taken;
     } catch (error) {
       out.note(`not sent: ${(error as Error).message}`);
+      return false;
     }
   };
 
@@ -90,6 +94,7 @@ export async function chat(options: ChatOptions): Promise<void> {
   } finally {
     socket.close();
   }
+  if (!complete) throw new Error('not everything has been sent');
 }
 
 function shower(out: Screen, room: string | undefined): (message: unknown) => void {

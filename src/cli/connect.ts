@@ -20,6 +20,7 @@ interface ConnectOptions {
   login?: string;
   json?: boolean;
   wait: number;
+  patience: number;
 }
 
 export function connectCommand(): Command {
@@ -46,6 +47,14 @@ export function connectCommand(): Command {
         .argParser(seconds)
         .default(1),
     )
+    .addOption(
+      new Option(
+        '--patience <seconds>',
+        'with a token or login, end with exit status 1 when a line that is piped in has waited so long for a connection',
+      )
+        .argParser(seconds)
+        .default(300),
+    )
     .option('--path <path>', 'of the WebSocket', '/ws')
     .addOption(protocol)
     .addOption(noProtocol)
@@ -55,6 +64,7 @@ export function connectCommand(): Command {
       'after',
       `
 With a token or login, a line is sent as the text of a message, or as it is where it begins with {.
+While there is no connection, what is piped in waits; where a line is not sent after all, the exit status is 1.
 With a ticket, all lines are sent as they are; what comes is printed in one line each, JSON in one spelling. Where nothing is piped in, it ends only if --wait is given.
 ${examples(
   'ticket-broker connect "$TICKET"',
@@ -68,7 +78,7 @@ ${examples(
 }
 
 async function connect(ticket: string | undefined, options: ConnectOptions, command: Command): Promise<void> {
-  const { path, protocol, room, token, login, json = false, wait } = options;
+  const { path, protocol, room, token, login, json = false, wait, patience } = options;
   const url = new URL(path, options.url);
   url.protocol = url.protocol.replace('http', 'ws');
   if (room !== undefined) url.searchParams.set('room', room);
@@ -100,6 +110,7 @@ async function connect(ticket: string | undefined, options: ConnectOptions, comm
       json,
       lines,
       lingerMs: wait * 1000,
+      patienceMs: patience * 1000,
     });
   } finally {
     lines.close();

@@ -17,11 +17,14 @@ export interface TalkOptions {
   staysIfMute: boolean;
 }
 
+/** With nothing wrong, or without saying anything: RFC 6455 7.4.1. */
+const normal = new Set([1000, 1005]);
+
 /**
  * Opens a socket with a ticket: prints what it receives, sends the lines of standard input as they are. Settles when the
- * socket has closed.
+ * socket has closed, by us or normally.
  *
- * @throws Error with the refusal's status and code, or saying what kept it from being answered
+ * @throws Error with the refusal's status and code, saying what kept it from being answered, or what it was closed for
  */
 export function talk(options: TalkOptions): Promise<void> {
   const { url, protocol, ticket, json, lingerMs, staysIfMute } = options;
@@ -29,6 +32,7 @@ export function talk(options: TalkOptions): Promise<void> {
   if (protocol === false) at.searchParams.set('ticket', ticket);
   const offered = protocol === false ? [] : [protocol, `ticket.${ticket}`];
   const socket = new WebSocket(at, offered, { handshakeTimeout: 10_000 });
+  let over = false;
   return new Promise((resolve, reject) => {
     socket.on('unexpected-response', (request, response) => {
       // A proxy keeps the connection for another request, and us waiting.
@@ -41,7 +45,9 @@ export function talk(options: TalkOptions): Promise<void> {
     socket.on('error', (error) => reject(new Error(`${url.origin} (--url) ${failureIn(error)}`)));
     socket.on('message', (data) => console.log(shown(String(data), json)));
     socket.on('close', (code, reason) => {
-      console.error(printable(`closed: ${code} ${reason}`.trimEnd()));
+      const closed = `closed: ${code} ${reason}`.trimEnd();
+      if (!over && !normal.has(code)) return reject(new Error(closed));
+      console.error(printable(closed));
       resolve();
     });
     socket.on('open', () => {
@@ -53,8 +59,11 @@ export function talk(options: TalkOptions): Promise<void> {
       });
       const linger = () => {
         if (process.stdin.isTTY || (isMute && staysIfMute) || socket.readyState !== WebSocket.OPEN) return;
-        const over = setTimeout(() => socket.close(1000), lingerMs);
-        socket.on('close', () => clearTimeout(over));
+        const end = setTimeout(() => {
+          over = true;
+          socket.close(1000);
+        }, lingerMs);
+        socket.on('close', () => clearTimeout(end));
       };
       // Where the ticket itself was piped in, that was all of it, and what has ended does not end again.
       if (process.stdin.readableEnded) linger();

@@ -1,20 +1,30 @@
 /** Messages that wait for a connection, and for their turn on it. */
 export interface Outbox {
+  /** How many wait. */
+  readonly size: number;
   /** Whether a flush is under way: what is said now has to come behind it. */
   readonly flushing: boolean;
   /** @returns false when it is full: the message has not been taken */
   put(message: string): boolean;
-  /** Hands all of them over in time, oldest first, until one is not taken: that one and the rest go on waiting. */
-  flush(take: (message: string) => boolean): void;
+  /**
+   * Hands all of them over in time, oldest first, until one is not taken: that one and the rest go on waiting.
+   *
+   * @param limit messages a second that the server takes; default: what a broker usually does
+   */
+  flush(take: (message: string) => boolean, limit?: number): void;
   /** Ends the flush: what has not been handed over goes on waiting. */
   hold(): void;
   /** @returns what was waiting, which waits no more */
   empty(): string[];
 }
 
-/** Well within what a broker takes of a socket, 40 at once and 20 a second: what is over that is lost. */
-const atOnce = 10;
-const everyMs = 75;
+/** Messages a second that a broker takes, unless it says otherwise; twice that at once, and what is over that is lost. */
+const usualLimit = 20;
+
+/** Messages a second that are never too many for a server. @param told in its welcome */
+export function messagesPerSecond(told = usualLimit): number {
+  return told >= 1 ? Math.min(told, usualLimit) : usualLimit;
+}
 
 /** @param limit messages at most */
 export function createOutbox(limit: number): Outbox {
@@ -27,6 +37,9 @@ export function createOutbox(limit: number): Outbox {
   };
 
   return {
+    get size() {
+      return waiting.length;
+    },
     get flushing() {
       return timer !== undefined;
     },
@@ -35,7 +48,11 @@ export function createOutbox(limit: number): Outbox {
       waiting.push(message);
       return true;
     },
-    flush(take) {
+    flush(take, limit) {
+      // Well within it: others are sent beside ours.
+      const perSecond = messagesPerSecond(limit);
+      const atOnce = Math.max(1, perSecond / 2);
+      const everyMs = 1500 / perSecond;
       let due = atOnce;
       let since = performance.now();
       const step = () => {

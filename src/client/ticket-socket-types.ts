@@ -51,6 +51,8 @@ export interface Welcome {
   context?: unknown;
   /** Seconds. */
   expires_in: number;
+  /** Messages that the server takes in a second, and twice as many at once. Absent: any number, or it does not say. */
+  message_limit?: number;
 }
 
 export interface TicketSocketEvents {
@@ -68,6 +70,8 @@ export interface TicketSocketEvents {
 
 export interface TicketSocket {
   readonly status: Status;
+  /** Messages that wait for a connection, or for their turn on it. */
+  readonly queued: number;
   /** @returns what takes the listener off again */
   on<Name extends keyof TicketSocketEvents>(
     name: Name,
@@ -75,7 +79,8 @@ export interface TicketSocket {
   ): () => void;
   /**
    * Sends a text, or an object as JSON, now or once there is a connection. What has waited for one is handed over in order,
-   * ten messages at once and then one every 75 ms, and what is sent meanwhile comes behind it.
+   * ten messages at once and then one every 75 ms, or as much more slowly as the server's `message_limit` asks for; what is
+   * sent meanwhile comes behind it.
    *
    * @returns false when it is not taken: as many as may wait are waiting already, or the socket is closed for good. What
    * has been handed to a connection can be lost with it.

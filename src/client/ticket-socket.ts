@@ -103,6 +103,8 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
   /** Gives up a connection that is of no use, and makes another. */
   const replace = (setback?: Setback) => {
     restraint.suffer(setback);
+    // partysocket says nothing of a connection whose close is under way.
+    dropped();
     socket.reconnect();
   };
 
@@ -140,7 +142,7 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
       restraint.suffer({ why: 'connection lost' });
       say({ status: 'connected' });
       if (welcome) events.emit('welcome', welcome);
-      outbox.flush((message) => socket.send(message));
+      outbox.flush((message) => socket.send(message), welcome?.message_limit);
     },
     onUnwelcome: () => replace({ why: 'no welcome' }),
   });
@@ -151,6 +153,9 @@ export function createTicketSocket(options: TicketSocketOptions): TicketSocket {
   return {
     get status() {
       return status;
+    },
+    get queued() {
+      return outbox.size;
     },
     on: events.on,
     send(message) {

@@ -30,7 +30,7 @@ export interface LiveSockets {
 
 /** The admitted sockets of this process: welcomed, kept alive, refreshed, and closed when their session is over. */
 export function liveSockets(options: LiveSocketsOptions): LiveSockets {
-  const { now, log, metrics, sessions, enter } = options;
+  const { now, log, metrics, sessions, enter, messageLimit } = options;
   const receive = receiver(options);
   const live = new Set<WebSocket>();
   const silent = new WeakSet<WebSocket>();
@@ -62,7 +62,8 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
       live.add(socket);
       metrics.socketOpened();
       const expires_in = Math.floor((session.deadline - now()) / 1000);
-      send(socket, { type: 'welcome', session_id, sub, username, rooms, context, expires_in });
+      const message_limit = messageLimit || undefined;
+      send(socket, { type: 'welcome', session_id, sub, username, rooms, context, expires_in, message_limit });
       const entered = sessions.enter(session, peer, {
         onExpiring: (left) => send(socket, { type: 'session.expiring', expires_in: Math.round(left / 1000) }),
         onEnd(code, reason) {

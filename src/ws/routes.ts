@@ -81,7 +81,11 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
         tags: ['socket'],
         querystring: HandshakeQuery,
         response: {
-          101: { description: 'Switching protocols. The first message is `welcome`.', type: 'null' },
+          101: {
+            description:
+              'Switching protocols. The first message is `welcome`: `{type, session_id, sub, username, rooms?, context?, expires_in, message_limit?}`; `message_limit` is how many messages a second are taken.',
+            type: 'null',
+          },
           ...refusalsOf(
             'invalid_ticket',
             'invalid_token',

@@ -93,6 +93,51 @@ describe('piped', () => {
     expect(said.map((text) => text.replace(/^.*\] alice: /, ''))).toEqual(texts);
   });
 
+  test('lines wait in the pipe while there is no connection, and none is lost', async () => {
+    const [room, texts] = [aRoom(), Array.from({ length: 60 }, (_, index) => `line ${index}`)];
+    const proxy = await startTcpProxy(broker.port);
+    const args = ['connect', '--room', room, '--url', `http://127.0.0.1:${proxy.port}`];
+    const client = startCommand(args, { env: await withToken() });
+    await shown(client, '-- joined');
+    proxy.pointTo(1);
+    proxy.cut();
+    const tries = () => client.stderr().match(/not connected/g)?.length ?? 0;
+    await until(() => tries() >= 1, 'it notices');
+    client.process.stdin.end(texts.join('\n'));
+    await until(() => tries() >= 4, 'it has tried again and again');
+    proxy.pointTo(broker.port);
+    const ran = await client.ended();
+    expect(ran.code).toBe(0);
+    const said = ran.stdout.split('\n').filter((text) => text.includes('] alice: '));
+    expect(said.map((text) => text.replace(/^.*\] alice: /, ''))).toEqual(texts);
+    await proxy.close();
+  });
+
+  test('where no connection comes any more, it says where it stopped, with exit status 1', async () => {
+    const proxy = await startTcpProxy(broker.port);
+    const args = ['connect', '--patience', '1', '--url', `http://127.0.0.1:${proxy.port}`];
+    const client = startCommand(args, { env: await withToken() });
+    client.process.stdin.write('one\n');
+    await shown(client, 'alice in lobby: one');
+    proxy.pointTo(1);
+    proxy.cut();
+    await until(() => client.stderr().includes('not connected'), 'it notices');
+    client.process.stdin.end('two\nthree\n');
+    const ran = await client.ended();
+    expect(ran.code).toBe(1);
+    expect(ran.stderr).toContain('no connection for 1 s: line 2 and all after it are not sent\n');
+    await proxy.close();
+  });
+
+  test('lines go no faster than a server with a low limit takes them', async () => {
+    await using slow = await startBroker({ MESSAGE_LIMIT: '3' });
+    const texts = Array.from({ length: 12 }, (_, index) => `line ${index}`);
+    const args = ['connect', '--room', aRoom(), '--token', await slow.token(), '--url', slow.url];
+    const ran = await runCommand(args, { stdin: texts.join('\n') });
+    expect(ran).toMatchObject({ code: 0, stdout: expect.not.stringContaining('rate_limited') });
+    expect(ran.stdout.match(/\] alice: /g)).toHaveLength(12);
+  });
+
   test('a login takes the password from the first line', async () => {
     const piped = { stdin: `${password}\nhi\n` };
     const ran = await runCommand(['connect', '--login', 'alice', '--room', aRoom(), ...at()], piped);
@@ -102,9 +147,10 @@ describe('piped', () => {
     expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('401 invalid_credentials') });
   });
 
-  test('a line that is no JSON is not sent, and does not end the connection', async () => {
+  test('a line that is no JSON is not sent, which the exit status tells, and does not end the connection', async () => {
     const args = ['connect', '--room', aRoom(), ...at()];
     const ran = await runCommand(args, { stdin: '{oops\nfine\n', env: await withToken() });
+    expect(ran.code).toBe(1);
     expect(ran.stderr).toContain('not sent: a line that begins with { has to be JSON');
     expect(ran.stdout).toContain('] alice: fine\n');
   });
@@ -212,6 +258,15 @@ describe('with a ticket', () => {
     expect(said(ran)).toEqual([expect.objectContaining({ type: 'welcome', sub: 'carol' })]);
   });
 
+  test.each(['http', 'close'])('one that is spent is refused, and so is the command (%s)', async (reject) => {
+    await using strict = await startBroker({ WS_REJECT: reject });
+    const { ticket } = await strict.mint();
+    const command = ['connect', ticket, '--url', strict.url];
+    expect((await runCommand(command, { stdin: line })).code).toBe(0);
+    const refused = await runCommand(command, { stdin: line });
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('invalid_ticket') });
+  });
+
   test('what others say, close and refuse with makes the terminal do nothing', async () => {
     const client = startCommand(['connect', await aTicket(), ...at()]);
     await shown(client, '"welcome"');
@@ -230,7 +285,7 @@ describe('with a ticket', () => {
     const plain = await runCommand(['connect', 'wst_x', '--url', strange.url]);
     expect(plain).toMatchObject({
       stdout: 'plain \ufffd[2J\ufffd2J\n',
-      stderr: 'closed: 4000 why \ufffd]0;\ufffd\n',
+      stderr: 'ticket-broker: closed: 4000 why \ufffd]0;\ufffd\n',
     });
     const json = await runCommand(['connect', 'wst_x', '--json', '--url', strange.url]);
     expect(said(json)).toEqual(['plain \u001b[2J\u009b2J']);

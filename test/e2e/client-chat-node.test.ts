@@ -442,6 +442,26 @@ test('closed and opened again in one go, there is one connection', async () => {
   expect(node.handshakes).toHaveLength(2);
 });
 
+test('connected anew while the server closes, it takes the next welcome as one', async () => {
+  using client = visitor();
+  await opened();
+  welcome();
+  await client.welcomed();
+  await node.beginClose();
+  client.socket.send('meanwhile');
+  client.socket.reconnect();
+  client.socket.reconnect();
+  await opened(2);
+  expect(client.socket.status.status).toBe('connecting');
+  welcome(2);
+  await until(() => node.received.length > 0, 'what waited');
+  expect(node.received).toEqual(['meanwhile']);
+  expect(client.socket.status.status).toBe('connected');
+  expect(client.welcomes.map(({ session_id }) => session_id)).toEqual(['1', '2']);
+  expect(client.messages).toEqual([]);
+  expect(node.handshakes).toHaveLength(2);
+});
+
 test('a listener may open it again while it is told of its end', async () => {
   using client = visitor();
   const off = client.socket.on('closed', () => client.socket.reconnect());

@@ -71,16 +71,27 @@ describe('a node that goes away', () => {
   });
 });
 
-test('a full queue reaches a broker with the usual limits, all of it, in order', async () => {
-  await using broker = await startBroker();
-  using client = watchedAt(broker);
-  const sent = Array.from({ length: 100 }, (_, n) => n);
-  for (const n of sent) expect(client.socket.send({ type: 'message', n })).toBe(true);
-  const said = () => client.messages as { type: string; n?: number; error?: string }[];
-  await until(() => said().some(({ type, n }) => type === 'error' || n === 99), 'the last, or a refusal');
-  expect(said().filter(({ type }) => type === 'error')).toEqual([]);
-  expect(said().flatMap(({ type, n }) => (type === 'message' ? n : []))).toEqual(sent);
-});
+test.each([
+  [100, 'the usual limits', 20, {}],
+  [12, 'a low limit', 4, { MESSAGE_LIMIT: '4' }],
+  [12, 'no limit', undefined, { MESSAGE_LIMIT: '0' }],
+])(
+  '%i messages that waited reach a broker with %s, all of them, in order',
+  async (length, _of, limit, env) => {
+    await using broker = await startBroker(env);
+    using client = watchedAt(broker);
+    const sent = Array.from({ length }, (_, n) => n);
+    for (const n of sent) expect(client.socket.send({ type: 'message', n })).toBe(true);
+    const said = () => client.messages as { type: string; n?: number; error?: string }[];
+    await until(
+      () => said().some(({ type, n }) => type === 'error' || n === length - 1),
+      'the last, or a refusal',
+    );
+    expect(said().filter(({ type }) => type === 'error')).toEqual([]);
+    expect(said().flatMap(({ type, n }) => (type === 'message' ? n : []))).toEqual(sent);
+    expect(client.welcomes[0]?.message_limit).toBe(limit);
+  },
+);
 
 describe('a broker that cannot answer', () => {
   test('503 for a while: nobody is logged out, and all come back', async () => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
 import {
   createTicketSocket,
@@ -81,6 +82,8 @@ export interface ChatNode {
   /** To all who are connected. */
   say(text: string): void;
   close(code: number, reason?: string): void;
+  /** Begins to close all connections (3000), as over a slow link: settles when the peers have answered, and none is closed. */
+  beginClose(): Promise<void>;
   connections(): number;
   stop(): Promise<void>;
 }
@@ -89,6 +92,7 @@ export async function startChatNode(): Promise<ChatNode> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: selectProtocol });
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
+  const connections = new Set<Socket>();
   const node: ChatNode = {
     url: `ws://127.0.0.1:${port}/ws`,
     handshakes: [],
@@ -99,6 +103,14 @@ export async function startChatNode(): Promise<ChatNode> {
     close: (code, reason) => {
       for (const client of server.clients) client.close(code, reason);
     },
+    async beginClose() {
+      for (const connection of connections) {
+        connection.removeAllListeners('data');
+        // RFC 6455 5.5.1
+        connection.write(Buffer.from([0x88, 2, 3000 >> 8, 3000 & 255]));
+        await once(connection, 'data');
+      }
+    },
     connections: () => server.clients.size,
     async stop() {
       for (const client of server.clients) client.terminate();
@@ -106,7 +118,9 @@ export async function startChatNode(): Promise<ChatNode> {
       await once(server, 'close');
     },
   };
-  server.on('connection', (socket, { url = '', headers }) => {
+  server.on('connection', (socket, { url = '', headers, socket: connection }) => {
+    connections.add(connection);
+    connection.on('close', () => connections.delete(connection));
     node.handshakes.push({ url, protocols: headers['sec-websocket-protocol'] ?? '' });
     socket.on('message', (data) => node.received.push(String(data)));
   });

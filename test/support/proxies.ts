@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { WebSocket } from 'ws';
 import { repository } from './broker-process.ts';
+import { until } from './e2e-until.ts';
 import { freePort, listening } from './redis-server.ts';
 
 /** A proxy as `examples/` configures it, with its ports moved. */
@@ -64,10 +66,32 @@ const chatNodes = {
   ws: [process.execPath, 'examples/chat-node-ws/chat-node.js'],
 } as const;
 
-/** A chat node of `examples/`. */
+/** The status with which a chat node of `examples/` answers a handshake: 101, or 503 while it cannot follow the feed. */
+export async function statusOf({ port }: { port: number }): Promise<number | undefined> {
+  const now = Math.floor(Date.now() / 1000);
+  const headers = {
+    'X-Auth-Request-User': 'passer-by',
+    'X-Auth-Request-Session': 'none',
+    'X-Auth-Request-Expires': `${now + 60}`,
+    'X-Auth-Request-Auth-Time': `${now}`,
+  };
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`, { headers });
+  return new Promise((resolve, reject) => {
+    socket.on('unexpected-response', (request, { statusCode }) => {
+      request.destroy();
+      resolve(statusCode);
+    });
+    socket.on('open', () => socket.close());
+    socket.on('close', () => resolve(101));
+    socket.on('error', reject);
+  });
+}
+
+/** A chat node of `examples/`. Waits until it admits people, unless it is not going to. */
 export async function startChatNode(
   name: keyof typeof chatNodes,
   env: NodeJS.ProcessEnv,
+  { admits = true } = {},
 ): Promise<{ port: number } & AsyncDisposable> {
   const [command, file] = chatNodes[name];
   const port = await freePort();
@@ -76,6 +100,7 @@ export async function startChatNode(
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   await listening(port, child);
+  if (admits) await until(async () => (await statusOf({ port })) === 101, 'the chat node follows the feed');
   return { port, [Symbol.asyncDispose]: () => stop(child) };
 }
 

@@ -49,6 +49,22 @@ test('hands over ten at once and then one every 75 ms, those that came meanwhile
   expect(outbox.flushing).toBe(false);
 });
 
+test.each([
+  [5, 2, 300],
+  [1, 1, 1500],
+  [1000, 10, 75],
+  [Number.NaN, 10, 75],
+])(
+  'where the server takes %d a second, hands over %d at once and then one every %d ms',
+  (limit, most, ms) => {
+    const { outbox, messages, connection, take } = filled(20);
+    outbox.flush(take, limit);
+    expect(connection.taken).toEqual(messages.slice(0, most));
+    vi.advanceTimersByTime(10 * ms);
+    expect(connection.taken).toEqual(messages.slice(0, most + 10));
+  },
+);
+
 test('keeps the rest of what is not taken half-way, and hands it over the next time', () => {
   const { outbox, messages, connection, take } = filled(30);
   outbox.flush(take);
