@@ -57,6 +57,8 @@ export interface Closable {
   /** As `ws` has it: above 1, it is closing or closed. */
   readonly readyState?: number;
   once(event: 'close', listener: (code?: number) => void): unknown;
+  /** So that nobody hears a peer who goes on talking while the socket is being closed, as `ws` lets them. */
+  removeAllListeners?(event: 'message'): unknown;
 }
 
 export interface Gate {
@@ -69,7 +71,8 @@ export interface Gate {
   /** Says no on a connection that is not upgraded yet, as HTTP. Whatever is no BrokerError is a 500. */
   refuse(socket: Duplex, error: unknown): void;
   /**
-   * Closes the socket when its session is over (3000) or revoked (3003), within two seconds, whatever its peer does.
+   * Closes the socket when its session is over (3000) or revoked (3003), within two seconds, whatever its peer does; the
+   * listeners for its messages are taken off at once.
    *
    * The gate says nothing on the socket. A node that says `welcome` and, `onExpiring`, `session.expiring` must let nobody else
    * say these on it: clients answer `session.expiring` with an unspent ticket. So hand on what users say inside a message of
@@ -167,6 +170,7 @@ export function openGate(options: GateOptions): Gate {
       const held = sessions.enter(entry.session, entry.peer, {
         onExpiring: (leftMs) => onExpiring?.(Math.round(leftMs / 1000)),
         onEnd(code, reason) {
+          socket.removeAllListeners?.('message');
           socket.close(code, reason);
           // A peer that does not answer the close would have its say until `ws` loses patience, half a minute later.
           setTimeout(() => socket.terminate?.(), closeWithinMs).unref();

@@ -156,15 +156,27 @@ describe.each(cases)('a gate that asks $from, in front of $on', ({ source, serve
     },
   );
 
-  test('a peer that does not answer the close is dropped', async () => {
+  test('a peer that does not answer the close is dropped, and not heard meanwhile', async () => {
     const { ticket, ticket_id } = await broker.mint();
     const socket = await dial(node.port);
     socket.on('error', () => {});
     const gone = once(socket, 'close');
     socket.write(handshake({ target: target(ticket), headers: someAddress() }));
     await once(socket, 'data');
+    const say = (text: string) =>
+      socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]));
+    say('before');
+    await expect.poll(() => node.heard).toContain('before');
+    let received = '';
+    socket.setEncoding('latin1').on('data', (text) => {
+      received += text;
+    });
     await revoke({ ticket_id });
+    // The code of the close frame, 3003.
+    await expect.poll(() => received).toContain('\x0b\xbb');
+    say('after');
     await gone;
+    expect(node.heard).not.toContain('after');
   });
 
   test('a session ends in time with 3000, unless a fresh ticket of the same subject renews it', async () => {

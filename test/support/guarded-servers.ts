@@ -10,11 +10,14 @@ export interface Guarded extends AsyncDisposable {
   port: number;
   /** URLs of the upgrade requests that it saw, after the gate. */
   urls: string[];
+  /** What its sockets were heard to say. */
+  heard: string[];
 }
 
-function converse(gate: Gate, socket: WebSocket, session: GateSession): void {
+function converse(gate: Gate, socket: WebSocket, session: GateSession, heard: string[]): void {
   socket.send(JSON.stringify(session));
   socket.on('message', (data) => {
+    heard.push(String(data));
     gate.renew(session, String(data)).then(
       (seconds) => socket.send(JSON.stringify({ seconds })),
       (error) => socket.send(JSON.stringify({ error: error.code })),
@@ -24,6 +27,7 @@ function converse(gate: Gate, socket: WebSocket, session: GateSession): void {
 
 export async function wsServer(gate: Gate): Promise<Guarded> {
   const urls: string[] = [];
+  const heard: string[] = [];
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: gate.selectProtocol });
   const server = createServer();
   server.on('upgrade', async (request, socket, head) => {
@@ -31,7 +35,7 @@ export async function wsServer(gate: Gate): Promise<Guarded> {
       const session = await gate.authenticate(request);
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
         gate.hold(webSocket, session);
-        converse(gate, webSocket, session);
+        converse(gate, webSocket, session, heard);
       });
     } catch (error) {
       gate.refuse(socket, error);
@@ -43,6 +47,7 @@ export async function wsServer(gate: Gate): Promise<Guarded> {
   return {
     port: (server.address() as AddressInfo).port,
     urls,
+    heard,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets.clients) socket.terminate();
       server.close();
@@ -54,18 +59,20 @@ export async function wsServer(gate: Gate): Promise<Guarded> {
 
 export async function fastifyServer(gate: Gate): Promise<Guarded> {
   const urls: string[] = [];
+  const heard: string[] = [];
   // What it logs is looked at as the URLs are.
   const app = fastify({ logger: { stream: { write: (line: string) => void urls.push(line) } } });
   await app.register(fastifyGate, { gate });
   app.addHook('onResponse', async ({ raw }) => void urls.push(raw.url ?? ''));
   app.get('/chat', { websocket: true }, (socket, request) => {
-    if (request.ticketSession) converse(gate, socket, request.ticketSession);
+    if (request.ticketSession) converse(gate, socket, request.ticketSession, heard);
   });
   app.get('/plain', async () => 'no socket, no ticket');
   await app.listen({ host: '127.0.0.1', port: 0 });
   return {
     port: (app.server.address() as AddressInfo).port,
     urls,
+    heard,
     async [Symbol.asyncDispose]() {
       await app.close();
       await gate.close();
