@@ -1,18 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { Ajv } from 'ajv';
-import ipaddr from 'ipaddr.js';
-import { type Static, Type } from 'typebox';
+import { contradictions } from './config/contradictions.ts';
+import { misspelt } from './config/misspelt.ts';
+import { parse, type Variables, withSecretFiles } from './config/values.ts';
 import { credentialsFileFaults } from './credentials/files.ts';
-import { privateKeys } from './credentials/signing-keys.ts';
-import { misspelt } from './misspelt.ts';
-import { isOrigin } from './origin.ts';
 import type { RedisTls } from './store/redis-client.ts';
-import { parseRedisUrl } from './store/redis-url.ts';
-import { secrets, variables } from './variables.ts';
 import type { Transport } from './ws/gate.ts';
-
-const schema = Type.Object(variables);
-type Variables = Static<typeof schema>;
 
 export interface Config extends Readonly<Omit<Variables, 'TIERS' | 'WS_PATH' | 'WS_ACCEPT' | 'JWT_SECRET'>> {
   /** What the REDIS_*_FILE variables name, read. */
@@ -80,33 +72,6 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return Object.freeze(config);
 }
 
-/** @param unread gets the names of secrets that are given, and cannot be read */
-function withSecretFiles(
-  env: NodeJS.ProcessEnv,
-  unread: Set<string>,
-  faults: string[],
-): Record<string, string> {
-  const given: Record<string, string> = {};
-  for (const name of Object.keys(variables)) if (env[name]) given[name] = env[name];
-  for (const name of secrets) {
-    const path = env[`${name}_FILE`];
-    if (!path) continue;
-    if (given[name]) faults.push(`${name} and ${name}_FILE are both set`);
-    try {
-      given[name] = readFileSync(path, 'utf8').trim();
-    } catch (error) {
-      faults.push(`${name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`);
-      unread.add(name);
-    }
-    if (given[name] === '') {
-      faults.push(`${name}_FILE is empty`);
-      delete given[name];
-      unread.add(name);
-    }
-  }
-  return given;
-}
-
 function fileIn<Key extends string>(
   values: Variables,
   name: 'REDIS_CA_FILE' | 'REDIS_CERT_FILE' | 'REDIS_KEY_FILE',
@@ -123,92 +88,6 @@ function fileIn<Key extends string>(
   }
 }
 
-/** Whatever is wrong is left at its default, so that one run finds every fault. */
-function parse(given: Record<string, string>, faults: string[]): Variables {
-  const ajv = new Ajv({
-    allErrors: true,
-    coerceTypes: true,
-    useDefaults: true,
-    strict: false,
-    verbose: true,
-  });
-  const check = ajv.compile<Variables>(schema);
-  const values: Record<string, unknown> = { ...given };
-  if (check(values)) return values as Variables;
-  for (const { instancePath, message, params, parentSchema } of check.errors ?? []) {
-    const name = instancePath.slice(1);
-    const allowed = params['allowedValues'] ? `: ${params['allowedValues'].join(', ')}` : '';
-    faults.push(`${name} ${parentSchema?.['must'] ?? `${message}${allowed}`}`);
-    delete values[name];
-  }
-  check(values);
-  return values as Variables;
-}
-
-/** @param isGiven whether somebody has said something for a secret, though it may not be known what */
-function contradictions(config: Config, isGiven: (name: (typeof secrets)[number]) => boolean): string[] {
-  const { TIERS, REDIS_URL, JWT_SECRET, JWT_PRIVATE_KEY, JWKS_URL, JWT_ISSUER, JWT_AUDIENCE } = config;
-  const http = TIERS.has('http');
-  const idp = [JWKS_URL, JWT_ISSUER, JWT_AUDIENCE];
-  const checks: [fault: boolean, text: string][] = [
-    [
-      http && isGiven('REDIS_URL') && !isGiven('JWT_SECRET') && !isGiven('JWT_PRIVATE_KEY'),
-      'JWT_SECRET is required with REDIS_URL: several nodes must sign alike (or JWT_PRIVATE_KEY)',
-    ],
-    [
-      http && isGiven('REDIS_URL') && !config.USERS_FILE && !JWKS_URL,
-      'USERS_FILE or JWKS_URL is required with REDIS_URL',
-    ],
-    [!!JWT_SECRET && !!JWT_PRIVATE_KEY, 'JWT_SECRET and JWT_PRIVATE_KEY are both set: keep one'],
-    [JWT_SECRET?.length === 0, 'JWT_SECRET holds no secret'],
-    [!!JWT_SECRET && JWT_SECRET.length > 2, 'JWT_SECRET holds more than two secrets'],
-    [
-      !!JWT_SECRET?.some((secret) => Buffer.byteLength(secret) < 32),
-      'JWT_SECRET must be 32 bytes or more, each',
-    ],
-    [idp.some(Boolean) && !idp.every(Boolean), 'JWKS_URL, JWT_ISSUER and JWT_AUDIENCE must be set together'],
-    [JWT_ISSUER === 'ticket-broker', 'JWT_ISSUER must not be ticket-broker, which is our own'],
-    [config.TICKET_TTL > config.TICKET_TTL_MAX, 'TICKET_TTL must not be more than TICKET_TTL_MAX'],
-    [new Set(config.WS_PATH).size < config.WS_PATH.length, 'WS_PATH names a path twice'],
-    [!isUrl(JWKS_URL, 'https:', 'http:'), 'JWKS_URL must be an http or https URL'],
-    [
-      !config.REDIS_CERT_FILE !== !config.REDIS_KEY_FILE,
-      'REDIS_CERT_FILE and REDIS_KEY_FILE must be set together',
-    ],
-    [!isUrl(config.PUBLIC_WS_URL, 'ws:', 'wss:'), 'PUBLIC_WS_URL must be a ws:// or wss:// URL'],
-    [!!config.PUBLIC_WS_URL?.includes('#'), 'PUBLIC_WS_URL must not have a #: a WebSocket has no fragment'],
-    [config.WS_PATH.some(isTaken), 'WS_PATH names a path that something else is served at'],
-    [config.trustedProxies.some((cidr) => cidr.endsWith('/0')), 'TRUST_PROXY must not be everybody'],
-    [!config.trustedProxies.every(isCidr), 'TRUST_PROXY must be addresses or CIDRs, comma-separated'],
-    [
-      config.allowedOrigins instanceof Set &&
-        (config.allowedOrigins.size === 0 || ![...config.allowedOrigins].every(isOrigin)),
-      'ALLOWED_ORIGINS must be origins such as https://app.example.com, comma-separated, or *',
-    ],
-    [
-      !!config.AUTH_COOKIE && config.allowedOrigins === '*',
-      'AUTH_COOKIE needs ALLOWED_ORIGINS to name its origins: with *, every page could ask for tickets of its visitors',
-    ],
-    [
-      !http &&
-        (config.WS_ACCEPT.has('bearer') || config.WS_ACCEPT.has('token')) &&
-        !isGiven('JWT_SECRET') &&
-        !isGiven('JWT_PRIVATE_KEY') &&
-        !JWKS_URL,
-      'WS_ACCEPT takes tokens, which JWT_SECRET, JWT_PRIVATE_KEY or JWKS_URL must be there to verify',
-    ],
-    [!TIERS.has('http') && !isGiven('REDIS_URL'), 'REDIS_URL is required where TIERS leaves http out'],
-    [!TIERS.has('ws') && !isGiven('REDIS_URL'), 'REDIS_URL is required where TIERS leaves ws out'],
-  ];
-  const redisFault = REDIS_URL && faultOf(() => parseRedisUrl(REDIS_URL));
-  const keyFault = JWT_PRIVATE_KEY && faultOf(() => privateKeys(JWT_PRIVATE_KEY));
-  return [
-    ...checks.filter(([fault]) => fault).map(([, text]) => text),
-    ...(redisFault ? [`REDIS_URL ${redisFault}`] : []),
-    ...(keyFault ? [`JWT_PRIVATE_KEY ${keyFault}`] : []),
-  ];
-}
-
 function origins(value: string | undefined): Config['allowedOrigins'] {
   if (value === undefined || value === '*') return value as '*' | undefined;
   return new Set(list(value));
@@ -221,44 +100,6 @@ function list(value: string | undefined): string[] {
       .map((item) => item.trim())
       .filter(Boolean) ?? []
   );
-}
-
-function isUrl(value: string | undefined, ...protocols: string[]): boolean {
-  return value === undefined || (URL.canParse(value) && protocols.includes(new URL(value).protocol));
-}
-
-function isTaken(path: string): boolean {
-  const [, first = ''] = path.split('/');
-  return [
-    '',
-    '.well-known',
-    'api',
-    'demo',
-    'docs',
-    'healthz',
-    'metrics',
-    'openapi.yaml',
-    'readyz',
-    'revocations',
-    'sessions',
-    'test-token',
-    'tickets',
-    'token',
-    'verify',
-  ].includes(first);
-}
-
-function isCidr(value: string): boolean {
-  return ipaddr.isValid(value) || ipaddr.isValidCIDR(value);
-}
-
-function faultOf(check: () => unknown): string | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }
 
 /**

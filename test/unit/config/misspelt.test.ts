@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { misspelt } from '../../src/misspelt.ts';
-import { secrets, variables } from '../../src/variables.ts';
+import { misspelt } from '../../../src/config/misspelt.ts';
+import { secrets, variables } from '../../../src/variables.ts';
 
 /** What shells, Docker, Kubernetes, CI and other programs set. */
 const ordinary = `

@@ -1,5 +1,5 @@
 import leven from 'leven';
-import { secrets, variables } from './variables.ts';
+import { secrets, variables } from '../variables.ts';
 
 /** A variable that nobody reads, and the one that it is likely to be meant for. */
 export interface Misspelt {
