@@ -54,6 +54,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let tenure: string | undefined;
   let position = '0-0';
   let replicas = 0;
+  let apart = false;
   let lastAlive = Number.NEGATIVE_INFINITY;
   let lastHeard = now();
 
@@ -118,23 +119,26 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   };
 
   /**
-   * Where the address has moved to another primary while the old one lives, each connection moves when it breaks. In Cluster,
-   * tickets are on all primaries.
+   * Where the address has moved to another primary while the old one lives, each connection moves when it breaks: they have
+   * to be on one. In Cluster, tickets are on all primaries.
    */
-  const mustBeOfTheTickets = async (seen: Promise<Look>) => {
-    if (tickets.sharded) return;
-    const [here, there] = await Promise.all([seen, lookAt(tickets).catch(() => undefined)]);
-    if (there === undefined || there.tenure === here.tenure) return;
-    log.warn('tickets and revocations are on two primaries: connecting anew to both');
-    for (const connection of [follower, publisher, tickets]) connection.relocate();
+  const lookAround = async (): Promise<Look> => {
+    if (tickets.sharded) return lookAt(follower);
+    const [here, there] = await Promise.all([lookAt(follower), lookAt(tickets).catch(() => undefined)]);
+    const wereApart = apart;
+    apart = there !== undefined && there.tenure !== here.tenure;
+    if (!apart) return here;
+    // Once may be a tenure that has ended between the two looks.
+    if (wereApart) {
+      log.warn('tickets and revocations are on two primaries: connecting anew to both');
+      for (const connection of [follower, publisher, tickets]) connection.relocate();
+    }
     throw new BrokerError('store_unavailable', { reason: 'store: two primaries' });
   };
 
   /** One look at the primary, then all that is new. */
   const step = async () => {
-    const looking = lookAt(follower);
-    await mustBeOfTheTickets(looking);
-    const look = await looking;
+    const look = await lookAround();
     replicas = look.replicas;
     if (look.tenure !== tenure) {
       tenure = undefined;

@@ -42,6 +42,16 @@ describe('a decision', () => {
   });
 });
 
+test('a ticket in the place of an audience is in no decision', async () => {
+  const broker = await testApp();
+  const { ticket } = await broker.ticket();
+  await broker.app.inject(`/verify?aud=${ticket}&ticket=${ticket}`);
+  const [decision] = broker.decisions().slice(-1);
+  expect(decision).toMatchObject({ decision: 'redeem', via: 'verify', granted: true });
+  expect(broker.logs()).not.toContain(ticket);
+  await broker.close();
+});
+
 test('/metrics is served on a port of its own, and nothing else is', async () => {
   const { port, stop } = await serveMetrics(createMetrics(), '127.0.0.1', 0);
   const metrics = await fetch(`http://127.0.0.1:${port}/metrics`);
