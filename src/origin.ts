@@ -18,9 +18,13 @@ export function checkOrigin(
   throw new BrokerError('origin_forbidden');
 }
 
-/** Whether it is spelt as browsers send it: `https://app.example.com`, with no slash at the end. */
+/**
+ * Whether it is spelt as browsers send it: `https://app.example.com`, with no slash at the end, or as an app's or an
+ * extension's: `capacitor://localhost`.
+ */
 export function isOrigin(value: string): boolean {
-  return URL.canParse(value) && new URL(value).origin === value;
+  const url = URL.parse(value);
+  return !!url?.host && `${url.protocol}//${url.host}` === value;
 }
 
 function isSameHost(origin: string, host: string): boolean {

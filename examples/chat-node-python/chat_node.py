@@ -11,7 +11,7 @@ Listens on loopback only: whoever reaches it past the proxy could say that they 
 
 import asyncio
 import collections
-import http
+import http.client
 import json
 import os
 import sys
@@ -119,7 +119,7 @@ def follow(loop):
                         loop.call_soon_threadsafe(revoke, json.loads(value))
                     elif (field, value) == ("", "current"):  # each second: this is all there is
                         loop.call_soon_threadsafe(mark_current)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             print(error, file=sys.stderr, flush=True)
         time.sleep(1)
 

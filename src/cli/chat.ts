@@ -54,7 +54,9 @@ export async function chat(options: ChatOptions): Promise<void> {
     }
   });
   let complete = true;
+  const closed = new AbortController();
   socket.on('closed', ({ reason, why, unsent }) => {
+    closed.abort();
     if (unsent.length > 0) {
       out.note(`not sent: ${unsent.length} lines`);
       complete = false;
@@ -70,9 +72,9 @@ export async function chat(options: ChatOptions): Promise<void> {
       for await (const line of lines) say(line);
       return;
     }
-    complete = await sayPiped({ socket, lines, say, patienceMs });
+    complete = await sayPiped({ socket, lines, say, patienceMs, closed: closed.signal });
     await connected;
-    await sleep(lingerMs);
+    await sleep(lingerMs, undefined, { signal: closed.signal });
   };
   /** @returns false for what is not sent */
   const say = (line: string): boolean => {

@@ -9,9 +9,9 @@ export interface Outbox {
   /**
    * Hands all of them over in time, oldest first, until one is not taken: that one and the rest go on waiting.
    *
-   * @param limit messages a second that the server takes; default: what a broker usually does
+   * @param perSecond messages that the server takes; default: what a broker usually does
    */
-  flush(take: (message: string) => boolean, limit?: number): void;
+  flush(take: (message: string) => boolean, perSecond?: number): void;
   /** Ends the flush: what has not been handed over goes on waiting. */
   hold(): void;
   /** @returns what was waiting, which waits no more */
@@ -48,11 +48,11 @@ export function createOutbox(limit: number): Outbox {
       waiting.push(message);
       return true;
     },
-    flush(take, limit) {
+    flush(take, perSecond) {
       // Well within it: others are sent beside ours.
-      const perSecond = messagesPerSecond(limit);
-      const atOnce = Math.max(1, perSecond / 2);
-      const everyMs = 1500 / perSecond;
+      const taken = messagesPerSecond(perSecond);
+      const atOnce = Math.max(1, taken / 2);
+      const everyMs = 1500 / taken;
       let due = atOnce;
       let since = performance.now();
       const step = () => {

@@ -16,7 +16,8 @@ const known = new Set<string>([...Object.keys(variables), ...secrets.map((name) 
 export function misspelt(env: NodeJS.ProcessEnv): Misspelt[] {
   const others = Object.keys(env).filter((name) => env[name] && !known.has(name));
   return others.flatMap((name) => {
-    const meant = [...known].find((ours) => !env[ours] && leven(name, ours) <= toleranceOf(ours));
+    const isFree = (ours: string) => !env[ours] && !env[`${ours}_FILE`];
+    const meant = [...known].find((ours) => isFree(ours) && leven(name, ours) <= toleranceOf(ours));
     return meant === undefined ? [] : [{ name, meant }];
   });
 }

@@ -28,6 +28,7 @@ const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, webso
   const guarded = (handler: WebsocketHandler): WebsocketHandler =>
     function (socket, request) {
       if (request.ticketSession) gate.hold(socket, request.ticketSession);
+      if (socket.readyState !== socket.OPEN) return;
       return handler.call(this, socket, request);
     };
   // Before @fastify/websocket, whose own hook wraps the handler for Fastify.

@@ -170,7 +170,10 @@ export function openGate(options: GateOptions): Gate {
       const held = sessions.enter(entry.session, entry.peer, {
         onExpiring: (leftMs) => onExpiring?.(Math.round(leftMs / 1000)),
         onEnd(code, reason) {
-          socket.removeAllListeners?.('message');
+          const mute = () => socket.removeAllListeners?.('message');
+          mute();
+          // Where it has been revoked before it arrived, its holder is about to listen.
+          setImmediate(mute);
           socket.close(code, reason);
           // A peer that does not answer the close would have its say until `ws` loses patience, half a minute later.
           setTimeout(() => socket.terminate?.(), closeWithinMs).unref();

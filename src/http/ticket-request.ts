@@ -2,6 +2,7 @@ import type { Static } from 'typebox';
 import { type BindIp, boundTo, canonicalAddress } from '../address.ts';
 import { type Caller, requireScope, type Service, type User } from '../credentials/caller.ts';
 import { BrokerError } from '../errors.ts';
+import { isOrigin } from '../origin.ts';
 import type { Json, TicketRecord } from '../tickets/record.ts';
 import { contextDepth, type MintRequest } from './schemas.ts';
 
@@ -95,6 +96,7 @@ function isDeeper(json: unknown, depth: number): boolean {
 
 /** As browsers spell it: lower case, no default port. */
 function originOf(text: string): string {
+  if (isOrigin(text)) return text;
   const { origin } = URL.canParse(text) ? new URL(text) : { origin: 'null' };
   if (origin === 'null') throw invalid('bind.origin is not an origin such as https://app.example.com');
   return origin;

@@ -54,6 +54,8 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let tenure: string | undefined;
   let position = '0-0';
   let replicas = 0;
+  let comparing = false;
+  /** Not all connections are on the primary that is followed. */
   let apart = false;
   let lastAlive = Number.NEGATIVE_INFINITY;
   let lastHeard = now();
@@ -120,25 +122,25 @@ export function redisFeed(options: RedisFeedOptions): Feed {
 
   /**
    * Where the address has moved to another primary while the old one lives, each connection moves when it breaks: they have
-   * to be on one. In Cluster, tickets are on all primaries.
+   * to be on one. In Cluster, tickets are on all primaries. Nothing waits for this.
    */
-  const lookAround = async (): Promise<Look> => {
-    if (tickets.sharded) return lookAt(follower);
-    const [here, there] = await Promise.all([lookAt(follower), lookAt(tickets).catch(() => undefined)]);
+  const compare = async () => {
+    if (comparing) return;
+    comparing = true;
+    const others = tickets.sharded ? [publisher] : [publisher, tickets];
+    const looks = await Promise.all(others.map((other) => lookAt(other).catch(() => undefined)));
+    comparing = false;
     const wereApart = apart;
-    apart = there !== undefined && there.tenure !== here.tenure;
-    if (!apart) return here;
-    // Once may be a tenure that has ended between the two looks.
-    if (wereApart) {
-      log.warn('tickets and revocations are on two primaries: connecting anew to both');
-      for (const connection of [follower, publisher, tickets]) connection.relocate();
-    }
-    throw new BrokerError('store_unavailable', { reason: 'store: two primaries' });
+    apart = looks.some((look) => look !== undefined && look.tenure !== tenure);
+    // Once may be a tenure that has ended between two looks.
+    if (!apart || !wereApart) return;
+    log.warn('tickets and revocations are on two primaries: connecting anew');
+    for (const connection of [follower, publisher, tickets]) connection.relocate();
   };
 
   /** One look at the primary, then all that is new. */
   const step = async () => {
-    const look = await lookAround();
+    const look = await lookAt(follower);
     replicas = look.replicas;
     if (look.tenure !== tenure) {
       tenure = undefined;
@@ -147,6 +149,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     }
     lastAlive = now();
     lastHeard = lastAlive;
+    void compare();
     take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
   };
 
@@ -191,7 +194,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     find: (subject) => retained.find(subject),
 
     get current() {
-      return tenure !== undefined && now() - lastAlive < staleAfterMs;
+      return tenure !== undefined && !apart && now() - lastAlive < staleAfterMs;
     },
 
     get silentMs() {

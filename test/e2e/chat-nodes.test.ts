@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, startBroker } from '../support/broker-process.ts';
@@ -142,6 +144,27 @@ describe.each(['python', 'ws'] as const)('the chat node in %s', (kind) => {
       { admits: false },
     );
     expect(await statusOf(stranger)).toBe(503);
+  });
+
+  test('goes on after a feed that was cut inside a chunk', async () => {
+    const feeds: ServerResponse[] = [];
+    const server = createServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const heart = setInterval(() => response.write(': current\n\n'), 100);
+      response.on('close', () => clearInterval(heart));
+      feeds.push(response);
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    await using fed = await startChatNode(kind, {
+      BROKER_URL: `http://127.0.0.1:${port}`,
+      BROKER_KEY: 'any',
+    });
+    feeds[0]?.socket?.end('40\r\n: curr');
+    await until(() => feeds.length > 1, 'another feed');
+    await until(async () => (await statusOf(fed)) === 101, 'it admits people');
+    server.close();
+    server.closeAllConnections();
   });
 });
 

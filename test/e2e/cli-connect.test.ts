@@ -392,6 +392,11 @@ test.each([
   expect(ran).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(text) });
 });
 
+test('who is refused while lines are piped in is told at once', async () => {
+  const ran = await runCommand(['connect', '--token', 'not.a.token', ...at()], { stdin: 'hello\nagain\n' });
+  expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('closed: unauthorized') });
+});
+
 test('help has examples', async () => {
   for (const command of ['connect', 'ticket', 'token', 'users', 'serve']) {
     expect((await runCommand([command, '--help'])).stdout).toContain('Examples:\n  ');

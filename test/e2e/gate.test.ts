@@ -1,7 +1,9 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { type Gate, openGate } from '../../src/gate/gate.ts';
 import { createLogger } from '../../src/logger.ts';
 import { type BrokerProcess, secretsIn, sharedStore, startBroker } from '../support/broker-process.ts';
@@ -308,9 +310,46 @@ test('a key or URL that cannot be one is refused without being quoted', () => {
 test('neither a source that is not there nor origins that no browser sends are taken', () => {
   expect(() => openGate({ redis: undefined as unknown as string })).toThrow(/^redis must be a redis: /);
   const source = { broker: broker.url, serviceKey: 'k' };
-  for (const allowedOrigins of [['https://app.example/'], [], 'https://app.example' as '*']) {
+  for (const allowedOrigins of [['https://app.example/'], ['file://'], [], 'https://app.example' as '*']) {
     expect(() => openGate({ ...source, allowedOrigins })).toThrow(/^allowedOrigins must be origins such as /);
   }
+});
+
+test('who has been revoked before the gate holds them is not heard either', async () => {
+  const gate = openGate(sources.Redis());
+  await until(() => gate.ready, 'the gate is ready');
+  await using node = await wsServer(gate);
+  const { ticket: early } = await broker.mint();
+  const canary = new WebSocket(`ws://127.0.0.1:${node.port}${target(early)}`);
+  const [hello] = await once(canary, 'message');
+  const heard: string[] = [];
+  const sockets = new WebSocketServer({ noServer: true });
+  const server = createServer().on('upgrade', async (request, socket, head) => {
+    const session = await gate.authenticate(request);
+    await revoke({ session_id: session.session_id });
+    const gone = once(canary, 'close');
+    await revoke({ session_id: JSON.parse(String(hello)).session_id });
+    await gone;
+    sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      gate.hold(webSocket, session);
+      webSocket.on('message', (data) => heard.push(String(data)));
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { ticket } = await broker.mint();
+  const peer = await dial(port);
+  const gone = once(peer, 'close');
+  peer.write(handshake({ target: target(ticket) }));
+  let received = '';
+  peer.setEncoding('latin1').on('data', (text) => {
+    received += text;
+  });
+  await expect.poll(() => received, { timeout: 10_000 }).toContain('\x0b\xbb');
+  peer.write(Buffer.concat([Buffer.from([0x81, 0x82, 0, 0, 0, 0]), Buffer.from('hi')]));
+  await gone;
+  expect(heard).toEqual([]);
+  server.close();
 });
 
 test('a gate on Redis ends the session of a ticket that comes back, and counts all attempts, where it is to', async () => {

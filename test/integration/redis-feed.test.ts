@@ -9,11 +9,15 @@ import { startRedisServer } from '../support/redis-server.ts';
 import { command, cutReplicas, inSync, promote, replicate, startNode } from '../support/redis-topologies.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
-function feedAt(url: string, prefix: string, tickets = connect({ url, commandTimeout: 1000 })) {
+const connectionsTo = (url: string) => ({
+  follower: connect({ url, commandTimeout: 2000 }),
+  publisher: connect({ url, commandTimeout: 2000 }),
+  tickets: connect({ url, commandTimeout: 1000 }),
+});
+
+function feedAt(url: string, prefix: string, connections = connectionsTo(url)) {
   const feed = redisFeed({
-    follower: connect({ url, commandTimeout: 2000 }),
-    publisher: connect({ url, commandTimeout: 2000 }),
-    tickets,
+    ...connections,
     prefix,
     now: () => performance.now(),
     retention: 60_000,
@@ -22,7 +26,7 @@ function feedAt(url: string, prefix: string, tickets = connect({ url, commandTim
   const { close } = feed;
   return Object.assign(feed, {
     async close() {
-      await Promise.all([close(), tickets.close()]);
+      await Promise.all([close(), connections.tickets.close()]);
     },
   });
 }
@@ -82,30 +86,57 @@ describe('Redis feed', () => {
     await Promise.all([primary.dispose(), replica.dispose()]);
   });
 
-  test('is not current while tickets are on another primary, and follows there', async () => {
-    const [old, next] = [await startNode(), await startNode()];
-    await replicate(next, old);
-    const proxy = await startTcpProxy(old.port);
-    const url = `redis://127.0.0.1:${proxy.port}`;
-    const tickets = connect({ url, commandTimeout: 1000 });
-    const feed = feedAt(url, 'wst:', tickets);
-    await ready(feed);
-    // The address moves to another primary while the old one lives, and so do the connections that there are.
-    await cutReplicas(old);
-    await promote(next);
-    proxy.pointTo(next.port);
-    const elsewhere = feedAt(next.url, 'wst:');
-    await ready(elsewhere);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+  test.each([
+    { moved: ['tickets'], left: 'the follower and the publisher' },
+    { moved: ['tickets', 'follower'], left: 'the publisher' },
+    { moved: ['follower', 'publisher'], left: 'the tickets' },
+  ] as const)(
+    'is not current while $left are on the primary of before, and follows the others',
+    async ({ moved }) => {
+      const [old, next] = [await startNode(), await startNode()];
+      await replicate(next, old);
+      const proxy = await startTcpProxy(old.port);
+      const url = `redis://127.0.0.1:${proxy.port}`;
+      const connections = connectionsTo(url);
+      const feed = feedAt(url, 'wst:', connections);
+      await ready(feed);
+      // The address moves to another primary while the old one lives, and so do the connections that there are.
+      await cutReplicas(old);
+      await promote(next);
+      proxy.pointTo(next.port);
+      const elsewhere = feedAt(next.url, 'wst:');
+      await ready(elsewhere);
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      expect(feed.current).toBe(true);
+      for (const name of moved) connections[name].relocate();
+      await expect.poll(() => feed.current, { timeout: 5000, interval: 10 }).toBe(false);
+      await ready(feed);
+      await expect
+        .poll(() => feed.publish(aRevocation()).then(Boolean, () => false), { timeout: 10_000 })
+        .toBe(true);
+      const revocation = aRevocation();
+      await elsewhere.publish(revocation);
+      await expect.poll(() => has(feed, revocation.rid), { timeout: 5000 }).toBe(true);
+      await Promise.all([feed.close(), elsewhere.close(), proxy.close()]);
+      await Promise.all([old.dispose(), next.dispose()]);
+    },
+  );
+
+  test('does not wait for the tickets, whose connection hangs', async () => {
+    const server = await startRedisServer();
+    const proxy = await startTcpProxy(server.port);
+    const tickets = connect({ url: `redis://127.0.0.1:${proxy.port}`, commandTimeout: 30_000 });
+    const feed = feedAt(server.url, 'wst:', { ...connectionsTo(server.url), tickets });
+    const elsewhere = feedAt(server.url, 'wst:');
+    await Promise.all([ready(feed), ready(elsewhere)]);
+    proxy.goSilent();
+    await new Promise((resolve) => setTimeout(resolve, 4000));
     expect(feed.current).toBe(true);
-    tickets.relocate();
-    await expect.poll(() => feed.current, { timeout: 5000, interval: 10 }).toBe(false);
     const revocation = aRevocation();
     await elsewhere.publish(revocation);
     await expect.poll(() => has(feed, revocation.rid), { timeout: 5000 }).toBe(true);
-    await ready(feed);
     await Promise.all([feed.close(), elsewhere.close(), proxy.close()]);
-    await Promise.all([old.dispose(), next.dispose()]);
+    await server.dispose();
   });
 
   test('of several nodes that put back the same at once, each revocation is put back once', async () => {

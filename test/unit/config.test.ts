@@ -124,6 +124,7 @@ describe('readConfig', () => {
     ['set together', { JWKS_URL: 'https://idp.example/jwks' }],
     ['JWT_ISSUER', { JWKS_URL: 'https://i/', JWT_ISSUER: 'ticket-broker', JWT_AUDIENCE: 'x' }],
     ['TICKET_TTL', { TICKET_TTL: '301' }],
+    ['ALLOWED_ORIGINS', { ALLOWED_ORIGINS: 'https://app.example/' }],
     ['no fragment', { PUBLIC_WS_URL: 'wss://sockets.example/ws#main' }],
     ['WS_PATH', { WS_PATH: '/ws,/ws' }],
     ['WS_PATH', { WS_PATH: '/healthz' }],

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Config } from '../../config.ts';
-import { parseServiceKeys } from '../../credentials/service-keys.ts';
-import { parseUsers } from '../../credentials/users-file.ts';
+import { type CredentialsFile, credentialsFileFaults } from '../../credentials/files.ts';
 import { type Finding, fault, notice, ok, warning } from '../finding.ts';
 import { isGuessable } from '../guessable.ts';
 import { isPublicHost } from '../public-host.ts';
@@ -11,8 +9,8 @@ export function checkSettings(config: Config, env: NodeJS.ProcessEnv): Finding[]
   return [
     ok('config', 'The environment can be used.'),
     ...config.misspelt.map((text) => warning('config-names', text, 'Mend its name, or take it out.')),
-    ...checkFile(config, 'USERS_FILE', parseUsers),
-    ...checkFile(config, 'SERVICE_KEYS_FILE', parseServiceKeys),
+    ...checkFile(config, 'USERS_FILE'),
+    ...checkFile(config, 'SERVICE_KEYS_FILE'),
     ...checkSecret(config, env),
     checkOrigins(config),
     ...checkLimits(config),
@@ -20,22 +18,14 @@ export function checkSettings(config: Config, env: NodeJS.ProcessEnv): Finding[]
   ];
 }
 
-function checkFile(
-  config: Config,
-  variable: 'USERS_FILE' | 'SERVICE_KEYS_FILE',
-  parse: (text: string) => unknown,
-): Finding[] {
+function checkFile(config: Config, variable: CredentialsFile): Finding[] {
   const path = config[variable];
   if (path === undefined) return [];
   const id = variable.toLowerCase().replaceAll('_', '-');
-  try {
-    parse(readFileSync(path, 'utf8'));
-    return [ok(id, `${variable} can be used.`)];
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why = code ? `cannot be read (${code})` : `cannot be used: ${message}`;
-    return [fault(id, `${variable} ${why}.`, 'Mend it: a broker refuses to start with it.')];
-  }
+  const [wrong] = credentialsFileFaults({ [variable]: path });
+  return wrong === undefined
+    ? [ok(id, `${variable} can be used.`)]
+    : [fault(id, `${wrong}.`, 'Mend it: a broker refuses to start with it.')];
 }
 
 function checkSecret({ JWT_SECRET }: Config, env: NodeJS.ProcessEnv): Finding[] {

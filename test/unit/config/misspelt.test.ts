@@ -43,6 +43,7 @@ describe('a variable that is nearly one of ours', () => {
   test('is none that is empty, or somebody else’s beside the right one', () => {
     expect(misspelt({ REDIS_URI: '' })).toEqual([]);
     expect(misspelt(given('REDIS_URI', 'REDIS_URL'))).toEqual([]);
+    expect(misspelt(given('REDIS_URI', 'REDIS_URL_FILE'))).toEqual([]);
   });
 
   test('is none of an ordinary environment, or of our own', () => {

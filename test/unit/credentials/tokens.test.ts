@@ -250,11 +250,17 @@ describe('cachedVerifier with a maxAge', () => {
     let clock = now();
     let known = false;
     const user = { kind: 'user', ...alice, exp: seconds + 3600 } as const;
-    const verify = cachedVerifier(async () => (known ? later() : user), { now: () => clock, maxAge });
+    let asked = 0;
+    const ask = async () => {
+      asked++;
+      return known ? later() : user;
+    };
+    const verify = cachedVerifier(ask, { now: () => clock, maxAge });
     await verify('token');
     known = true;
     return {
       verify,
+      asked: () => asked,
       user,
       pass(ms: number) {
         clock += ms;
@@ -279,9 +285,14 @@ describe('cachedVerifier with a maxAge', () => {
   });
 
   test('goes on while there is nobody to ask, until the token expires', async () => {
-    const { verify, user, pass } = await remembering(down);
+    const { verify, asked, user, pass } = await remembering(down);
     pass(maxAge);
+    // Whoever cannot be asked may take seconds not to answer.
+    for (let times = 0; times < 3; times++) expect(await verify('token')).toEqual(user);
+    expect(asked()).toBe(2);
+    pass(10_000);
     expect(await verify('token')).toEqual(user);
+    expect(asked()).toBe(3);
     await expect(verify('another')).rejects.toMatchObject({ code: 'idp_unavailable' });
     pass(3_600_000);
     await expect(verify('token')).rejects.toMatchObject({ code: 'idp_unavailable' });

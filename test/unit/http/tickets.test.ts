@@ -93,6 +93,7 @@ describe('/tickets', () => {
       ['an audience with a line break', { aud: 'a\nb' }],
       ['an audience with half of a pair', { aud: '\udfff' }],
       ['an origin that is none', { bind: { origin: 'example' } }],
+      ['an origin with a path, of an app', { bind: { origin: 'capacitor://localhost/' } }],
       ['an origin with a line break', { bind: { origin: 'https://a\n.example' } }],
       ['an address that is none', { bind: { ip: 'localhost' } }],
       ['an unknown binding', { bind: { agent: 'curl' } }],
@@ -275,6 +276,17 @@ describe('/tickets', () => {
     expect(logs).not.toContain(bearer.authorization.slice(7));
     for (const name of ['minter', 'revoker', 'reader']) expect(logs).not.toContain(keyOf(name));
   });
+});
+
+test('a ticket can be bound to the origin of an app, where that is allowed', async () => {
+  const origin = 'capacitor://localhost';
+  const broker = await testApp({ env: { ALLOWED_ORIGINS: origin } });
+  const { ticket, ticket_id } = await broker.ticket({ bind: { origin } });
+  const refused = await broker.store.redeem(ticket_id, aClaim({ origin: 'https://app.example' }));
+  expect(refused).toEqual({ outcome: 'misfit', misfit: 'origin' });
+  const { statusCode } = await broker.app.inject({ url: `/verify?ticket=${ticket}`, headers: { origin } });
+  expect(statusCode).toBe(200);
+  await broker.close();
 });
 
 test.each([
