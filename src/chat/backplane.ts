@@ -12,6 +12,10 @@ export interface Occupant {
   readonly username: string;
 }
 
+/** Milliseconds that a room's history outlives what was said last: a day. */
+export const historyMs = 86_400_000;
+/** Histories that are kept at once: those of the rooms that were spoken in last. */
+export const mostHistories = 500;
 /** How many of those in a room are told at most. */
 export const mostMembers = 1000;
 

@@ -148,25 +148,26 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     return {
       receive(message) {
         if (waiting >= mostWaiting) return refuse(member, message, 'overloaded', refusals.overloaded.text);
-        next(() =>
-          take(member, message).catch((error: unknown) => {
+        next(async () => {
+          if (!connection.isOpen) return;
+          await take(member, message).catch((error: unknown) => {
             if (error instanceof BrokerError) return refuse(member, message, error.code, error.message);
             refuse(member, message, 'internal_error', refusals.internal_error.text);
             throw error;
-          }),
-        );
+          });
+        });
       },
       renewed() {
         next(async () => {
-          for (const room of member.rooms) {
-            if (mayEnter(member, room.name)) continue;
-            await leave(member, room);
-            say(member, { type: 'left', room: room.name });
-          }
+          const forbidden = [...member.rooms].filter(({ name }) => !mayEnter(member, name));
+          // Nobody hears what they may not any more, whatever becomes of the store.
+          const gone = forbidden.map((room) => leave(member, room));
+          for (const { name } of forbidden) say(member, { type: 'left', room: name });
+          await Promise.allSettled(gone);
         });
       },
       leave() {
-        // What is still to come of it is nobody's any more. Whom the store does not hear of is gone with their lease.
+        // Whom the store does not hear of is gone with their lease.
         next(() => Promise.allSettled([...member.rooms].map((room) => leave(member, room))));
       },
     };

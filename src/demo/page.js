@@ -107,6 +107,7 @@ revoke.addEventListener('click', () =>
     // To show that it is refused, not to get a ticket.
     const refused = await mint(token()).catch((error) => error);
     if (!(refused instanceof Refusal)) throw new Error('The token is still good, which must not be.');
+    if (refused.status !== 401) throw refused;
     const closed = ['', 'The socket closed with ', 'Both sockets closed with '][codes.length] ?? '';
     const ended = closed
       ? [closed, code([...new Set(codes)].join()), ` within ${took} ms, and the`]

@@ -6,6 +6,8 @@ export interface Connection {
   /** As it is now: a refresh may have brought another record. */
   readonly session: Session;
   readonly peer: Peer;
+  /** Whoever is being closed has no say any more. */
+  readonly isOpen: boolean;
   /** @param text JSON. A peer that does not read what it is sent is dropped. */
   send(text: string): void;
   close(code: number, reason: string): void;

@@ -77,6 +77,9 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
           return entered.session;
         },
         peer,
+        get isOpen() {
+          return socket.readyState === socket.OPEN;
+        },
         send: (text) => sendText(socket, text),
         close: (code, reason) => entered.end(code, reason),
       });

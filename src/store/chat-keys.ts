@@ -14,14 +14,18 @@ export interface ChatKeys {
   pulse(node: string): string;
 }
 
-/** @param prefix begins every key and channel */
-export function chatKeys(prefix: string): ChatKeys {
+/**
+ * @param prefix begins every key and channel
+ * @param db the number of the database, which channels know nothing of
+ */
+export function chatKeys(prefix: string, db: number): ChatKeys {
+  const channels = db === 0 ? `${prefix}chat:` : `${prefix}chat@${db}:`;
   const of = (room: string, what: string) => `${prefix}chat:{${spelt(room)}}:${what}`;
   const members = (room: string) => [of(room, 'members'), of(room, 'names')];
   return {
     rooms: `${prefix}chat-rooms`,
-    channel: (room) => `${prefix}chat:${spelt(room)}`,
-    roomOf: (channel) => decodeURIComponent(channel.slice(`${prefix}chat:`.length)),
+    channel: (room) => `${channels}${spelt(room)}`,
+    roomOf: (channel) => decodeURIComponent(channel.slice(channels.length)),
     history: (room) => of(room, 'history'),
     members,
     member: (room, sub) => [...members(room), of(room, `nodes:${sub}`)],

@@ -1,6 +1,8 @@
 import {
   type Backplane,
   type BackplaneLimits,
+  historyMs,
+  mostHistories,
   mostMembers,
   type Occupant,
   type Said,
@@ -8,73 +10,69 @@ import {
 
 interface Room {
   readonly listeners: Set<(said: Said) => void>;
-  readonly kept: Said[];
   readonly members: Map<string, Occupant>;
 }
 
-/** How many rooms that nobody is in keep their history. */
-const mostEmptyRooms = 1000;
+interface History {
+  readonly kept: Said[];
+  /** When the last of it was kept, in milliseconds of a clock that is never set. */
+  readonly at: number;
+}
 
 /** The rooms of a single process. */
 export function memoryBackplane({ history }: BackplaneLimits): Backplane {
   /** Those that somebody hears or is in. */
-  const used = new Map<string, Room>();
-  /** The others, the one that was left first is the first. */
-  const empty = new Map<string, Room>();
+  const rooms = new Map<string, Room>();
+  /** The one that was spoken in last is the last. */
+  const histories = new Map<string, History>();
 
-  const find = (name: string) => used.get(name) ?? empty.get(name);
-  const roomOf = (name: string): Room => find(name) ?? { listeners: new Set(), kept: [], members: new Map() };
-  /** Puts it where it belongs after a change. */
-  const place = (name: string, room: Room) => {
-    const isUsed = room.listeners.size + room.members.size > 0;
-    empty.delete(name);
-    if (isUsed) used.set(name, room);
-    else {
-      used.delete(name);
-      empty.set(name, room);
-    }
-    for (const oldest of empty.keys()) {
-      if (empty.size <= mostEmptyRooms) return;
-      empty.delete(oldest);
+  /** Makes a change, and drops a room that nobody is left in. */
+  const change = <Result>(name: string, work: (room: Room) => Result): Result => {
+    const room = rooms.get(name) ?? { listeners: new Set(), members: new Map() };
+    const result = work(room);
+    if (room.listeners.size + room.members.size > 0) rooms.set(name, room);
+    else rooms.delete(name);
+    return result;
+  };
+  const historyOf = (name: string): Said[] => {
+    const { kept = [], at = 0 } = histories.get(name) ?? {};
+    return performance.now() - at < historyMs ? kept : [];
+  };
+  const keep = (name: string, said: Said) => {
+    const kept = [...historyOf(name), said].slice(-history);
+    histories.delete(name);
+    histories.set(name, { kept, at: performance.now() });
+    for (const oldest of histories.keys()) {
+      if (histories.size <= mostHistories) return;
+      histories.delete(oldest);
     }
   };
 
   return {
     hear(name, listener) {
-      const room = roomOf(name);
-      room.listeners.add(listener);
-      place(name, room);
-      return () => {
-        if (room.listeners.delete(listener)) place(name, room);
-      };
+      change(name, ({ listeners }) => listeners.add(listener));
+      return () => void change(name, ({ listeners }) => listeners.delete(listener));
     },
-    async say(name, said, keep) {
-      const room = roomOf(name);
-      const { listeners, kept } = room;
-      if (kept.some(({ id }) => id === said.id)) return;
-      if (keep) kept.push(said);
-      if (kept.length > history) kept.shift();
-      place(name, room);
-      for (const listener of listeners) listener(said);
+    async say(name, said, isKept) {
+      if (historyOf(name).some(({ id }) => id === said.id)) return;
+      if (isKept && history > 0) keep(name, said);
+      for (const listener of rooms.get(name)?.listeners ?? []) listener(said);
     },
-    history: async (name) => [...(find(name)?.kept ?? [])],
+    history: async (name) => [...historyOf(name)],
     async arrive(name, who) {
-      const room = roomOf(name);
-      const isNew = !room.members.has(who.sub);
-      if (isNew) room.members.set(who.sub, who);
-      place(name, room);
-      return isNew;
+      return change(name, ({ members }) => {
+        const isNew = !members.has(who.sub);
+        if (isNew) members.set(who.sub, who);
+        return isNew;
+      });
     },
     async depart(name, { sub }) {
-      const room = used.get(name);
-      const isGone = room?.members.delete(sub) ?? false;
-      if (room && isGone) place(name, room);
-      return isGone;
+      return change(name, ({ members }) => members.delete(sub));
     },
-    members: async (name) => [...(find(name)?.members.values() ?? [])].slice(0, mostMembers),
+    members: async (name) => [...(rooms.get(name)?.members.values() ?? [])].slice(0, mostMembers),
     async close() {
-      used.clear();
-      empty.clear();
+      rooms.clear();
+      histories.clear();
     },
   };
 }

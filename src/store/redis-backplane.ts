@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Backplane, BackplaneLimits, Said } from '../chat/backplane.ts';
+import {
+  type Backplane,
+  type BackplaneLimits,
+  historyMs,
+  mostHistories,
+  type Said,
+} from '../chat/backplane.ts';
 import { BrokerError } from '../errors.ts';
 import { chatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
@@ -34,21 +40,17 @@ interface HeardRoom {
   readonly subscribed: Promise<void>;
 }
 
-/** Milliseconds that a room's history outlives what was said last: a day. */
-const historyMs = 86_400_000;
 /** Milliseconds between two tries to read what was missed. */
 const retryMs = 500;
 /** Histories that are read at once after a break: the tickets' commands stand in the same line. */
 const readAtOnce = 100;
-/** Histories that are kept at once, over all nodes. */
-const mostHistories = 500;
 
 /**
  * The rooms that all nodes share: a channel and a list for each, `chat:{<room>}:…`, and who is there (`redis-presence.ts`).
  */
 export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   const { connection, place, prefix, node, history, log, leaseMs = 45_000, sweepMs = 5000 } = options;
-  const keys = chatKeys(prefix);
+  const keys = chatKeys(prefix, place.address.db);
   const presence = redisPresence({ connection, keys, node, leaseMs });
   const heardRooms = new Map<string, HeardRoom>();
 
@@ -80,6 +82,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       else isNews(room, entry);
     }
     room.primed = true;
+    return all;
   };
 
   /** The same for each, as soon as Redis answers, some at a time. @param wanted whether it still is */
@@ -196,7 +199,9 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     },
     async history(room) {
       await subscribed(room);
-      return (await historyOf(room)).map(({ id, text }) => ({ id, text }));
+      const heard = heardRooms.get(room);
+      const all = await (heard ? catchUp(room, heard) : historyOf(room));
+      return all.map(({ id, text }) => ({ id, text }));
     },
     arrive: presence.arrive,
     depart: presence.depart,

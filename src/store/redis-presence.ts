@@ -1,6 +1,10 @@
 import { type Backplane, mostMembers, type Occupant } from '../chat/backplane.ts';
 import type { ChatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
+import { slices } from './slices.ts';
+
+/** Scripts that are sent at once. */
+const tellAtOnce = 100;
 
 export interface RedisPresenceOptions {
   connection: RedisConnection;
@@ -29,19 +33,32 @@ export function redisPresence({
     const [isGone] = await connection.run('depart', keys.member(room, sub), node, sub);
     return isGone === 1;
   };
-  const renewal = setInterval(() => {
-    for (const { room, who } of announced.values()) tellArrival(room, who).catch(() => {});
+  /** Some at a time: they may be a hundred thousand, and handshakes go on meanwhile. Who has left by then is not told of. */
+  const tellAll = async (
+    all: Iterable<{ room: string; who: Occupant }>,
+    tell: (room: string, who: Occupant) => Promise<boolean>,
+  ) => {
+    for (const some of slices(all, tellAtOnce)) {
+      await Promise.allSettled(some.map(({ room, who }) => tell(room, who)));
+    }
+  };
+  let isRenewing = false;
+  const renewal = setInterval(async () => {
+    if (isRenewing) return;
+    isRenewing = true;
+    await tellAll(announced.values(), tellArrival);
+    isRenewing = false;
   }, leaseMs / 3).unref();
 
   return {
     async arrive(room, who) {
       const isNew = await tellArrival(room, who);
       // Not before: an arrival that failed is nobody's, and its lease ends.
-      announced.set(`${room}\n${who.sub}`, { room, who });
+      announced.set(nameOf(room, who), { room, who });
       return isNew;
     },
     async depart(room, who) {
-      announced.delete(`${room}\n${who.sub}`);
+      announced.delete(nameOf(room, who));
       return tellDeparture(room, who);
     },
     async members(room) {
@@ -50,8 +67,11 @@ export function redisPresence({
     },
     async close() {
       clearInterval(renewal);
-      await Promise.allSettled([...announced.values()].map(({ room, who }) => tellDeparture(room, who)));
+      const all = [...announced.values()];
       announced.clear();
+      await tellAll(all, tellDeparture);
     },
   };
 }
+
+const nameOf = (room: string, { sub }: Occupant) => `${room}\n${sub}`;

@@ -219,7 +219,10 @@ describe('a ticket opens once', () => {
 
     report({
       fault: 'a late or re-sent SET lands after the redemption',
-      doubles: { product: '0/100', 'bare GETDEL': `${controlled['opened']}/100` },
+      doubles: {
+        product: `${tally(second)['opened'] ?? 0}/100`,
+        'bare GETDEL': `${controlled['opened']}/100`,
+      },
       refusals: tally(second),
       fresh,
     });
@@ -289,7 +292,7 @@ describe('a ticket opens once', () => {
     const fresh = await freshTickets([contender]);
     report({
       fault: 'the reply is lost after the script ran',
-      doubles: { product: '0/50' },
+      doubles: { product: `${second['opened'] ?? 0}/50` },
       refusals: second,
       fresh,
     });

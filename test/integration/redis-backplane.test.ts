@@ -330,3 +330,42 @@ test('a user who may not hear any more, or a connection that breaks while it sub
   await broker.stop();
   await server.dispose();
 });
+
+test('what is said in one database is not heard in another', async () => {
+  const prefix = `test-${randomUUID()}:`;
+  const server = await startRedisServer();
+  const [zero, one] = [
+    await open({ prefix, url: `${server.url}/0` }),
+    await open({ prefix, url: `${server.url}/1` }),
+  ];
+  const heard: string[] = [];
+  zero.hear('lobby', ({ text }) => heard.push(`zero: ${text}`));
+  one.hear('lobby', ({ text }) => heard.push(`one: ${text}`));
+  await one.say('lobby', said('in one'), true);
+  await zero.say('lobby', said('in zero'), true);
+  await expect.poll(() => heard).toEqual(['one: in one', 'zero: in zero']);
+  await Promise.all([zero.close(), one.close()]);
+  await server.dispose();
+});
+
+test('what a history shows has been heard by then, also what was missed in a break', async () => {
+  const server = await startRedisServer();
+  const prefix = 'wst:';
+  const [here, there] = [await open({ prefix, url: server.url }), await open({ prefix, url: server.url })];
+  const heard: string[] = [];
+  here.hear('a', ({ text }) => heard.push(text));
+  await here.say('a', said('before'), true);
+  await expect.poll(() => heard).toEqual(['before']);
+  await command(server, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await there.say('a', said('missed'), true);
+  const history = (await here.history('a')).map(({ text }) => text);
+  expect([history, heard]).toEqual([
+    ['before', 'missed'],
+    ['before', 'missed'],
+  ]);
+  await there.say('a', said('after'), true);
+  await expect.poll(() => heard).toContain('after');
+  expect(heard.filter((text) => text === 'missed')).toHaveLength(1);
+  await Promise.all([here.close(), there.close()]);
+  await server.dispose();
+});

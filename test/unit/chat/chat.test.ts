@@ -13,10 +13,10 @@ function backplaneWith(changes: (memory: Backplane) => Partial<Backplane>): Back
   return { ...memory, ...changes(memory) };
 }
 
-const chatOn = (backplane: Backplane) =>
+const chatOn = (backplane: Backplane, now = Date.now) =>
   createChat({
     backplane,
-    now: Date.now,
+    now,
     randomUUID,
     log: { error: (fields) => expect(fields).toBeUndefined() },
   });
@@ -37,6 +37,9 @@ function come(enter: Enter, sub: string, rooms: { current: string[] | undefined 
   const stay = enter({
     session: { session_id: sub, record, deadline: 0, exp: 0 },
     peer: { ip: '192.0.2.1', origin: undefined, via: 'ws' },
+    get isOpen() {
+      return closes.length === 0;
+    },
     send: (text) => heard.push(JSON.parse(text)),
     close: (code) => closes.push(code),
   });
@@ -200,4 +203,60 @@ test('a second socket of a user is there no sooner than the first', async () => 
   await expect.poll(second.types).toEqual(['joined', 'presence']);
   expect(second.heard[0]).toMatchObject({ members: ['alice'] });
   expect(first.types()).toEqual(['joined', 'presence']);
+});
+
+test('who is renewed with fewer rooms hears the others no more, though the store does not take the departure', async () => {
+  let failing = false;
+  const backplane = backplaneWith((memory) => ({
+    async depart(room, who) {
+      if (failing) throw new BrokerError('store_unavailable');
+      return memory.depart(room, who);
+    },
+  }));
+  const enter = chatOn(backplane);
+  const rooms: { current: string[] | undefined } = { current: undefined };
+  const [alice, bob] = [come(enter, 'alice', rooms), come(enter, 'bob')];
+  for (const room of ['first', 'secret']) {
+    alice.receive({ type: 'join', room });
+    bob.receive({ type: 'join', room });
+  }
+  await expect.poll(() => bob.types().filter((type) => type === 'joined')).toHaveLength(2);
+  failing = true;
+  rooms.current = ['lobby'];
+  alice.renewed();
+  await expect.poll(() => alice.types().filter((type) => type === 'left')).toHaveLength(2);
+  failing = false;
+  bob.receive({ type: 'told', room: 'secret' });
+  await expect.poll(bob.types).toContain('told');
+  expect(alice.types()).not.toContain('told');
+});
+
+test('who is being closed says nothing more, of what is queued either', async () => {
+  const enter = chatOn(backplaneWith(() => ({})));
+  const bob = come(enter, 'bob');
+  const mallory = come(enter, 'mallory', { current: ['lobby'] });
+  mallory.receive({ type: 'before' });
+  mallory.receive({ type: 'x', room: 'forbidden' });
+  mallory.receive({ type: 'after' });
+  bob.receive({ type: 'own' });
+  await expect.poll(bob.types).toContain('own');
+  await expect.poll(() => mallory.closes).toEqual([1008]);
+  bob.receive({ type: 'later' });
+  await expect.poll(bob.types).toContain('later');
+  expect(bob.types()).toContain('before');
+  expect(bob.types()).not.toContain('after');
+});
+
+test('ten rooms may be joined in a second, and twice as many at once', async () => {
+  const alice = come(
+    chatOn(
+      backplaneWith(() => ({})),
+      () => 0,
+    ),
+    'alice',
+  );
+  for (let n = 0; n < 21; n++) alice.receive({ type: 'join', room: `room ${n}` });
+  await expect.poll(alice.types).toContain('error');
+  expect(alice.types().filter((type) => type === 'joined')).toHaveLength(20);
+  expect(alice.heard.at(-1)).toMatchObject({ type: 'error', error: 'rate_limited' });
 });

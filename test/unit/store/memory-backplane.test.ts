@@ -1,32 +1,40 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { memoryBackplane } from '../../../src/store/memory-backplane.ts';
 import { backplaneContract } from '../../support/backplane-contract.ts';
 
 backplaneContract('memory', memoryBackplane);
 
 const said = () => ({ id: randomUUID(), text: 'x' });
-const who = { sub: 'alice', username: 'Alice' };
 const rooms = (count: number) => Array.from({ length: count }, (_, n) => `room ${n}`);
 
-test('a thousand rooms that nobody is in keep their history, those left last, however many are in use', async () => {
+test('the five hundred rooms that were spoken in last keep their history, whoever is in them', async () => {
   const backplane = memoryBackplane({ history: 3 });
-  for (const room of rooms(1500)) backplane.hear(`used ${room}`, () => {});
-  for (const room of rooms(1001)) {
-    await backplane.arrive(room, who);
+  await backplane.say('in use', said(), true);
+  for (const room of rooms(600)) {
+    backplane.hear(room, () => {});
     await backplane.say(room, said(), true);
+    if (room === 'room 300') await backplane.say('in use', said(), true);
   }
-  for (const room of rooms(1001).reverse()) await backplane.depart(room, who);
-  expect(await backplane.history('room 1000')).toEqual([]);
-  expect(await backplane.history('room 999')).toHaveLength(1);
-  expect(await backplane.history('room 0')).toHaveLength(1);
+  for (const room of ['room 0', 'room 100']) expect(await backplane.history(room)).toEqual([]);
+  for (const room of ['room 101', 'room 599']) expect(await backplane.history(room)).toHaveLength(1);
+  expect(await backplane.history('in use')).toHaveLength(2);
 });
 
-test('rooms in which things are said that nobody hears do not pile up', async () => {
+test('a history is kept for a day after what was said last', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
   const backplane = memoryBackplane({ history: 3 });
-  for (const room of rooms(1001)) await backplane.say(room, said(), true);
-  expect(await backplane.history('room 0')).toEqual([]);
-  expect(await backplane.history('room 1')).toHaveLength(1);
+  const day = 86_400_000;
+  await backplane.say('a', said(), true);
+  vi.advanceTimersByTime(day - 1);
+  await backplane.say('a', said(), true);
+  vi.advanceTimersByTime(day - 1);
+  expect(await backplane.history('a')).toHaveLength(2);
+  vi.advanceTimersByTime(1);
+  expect(await backplane.history('a')).toEqual([]);
+  await backplane.say('a', said(), true);
+  expect(await backplane.history('a')).toHaveLength(1);
+  vi.useRealTimers();
 });
 
 test('many can leave at once', () => {

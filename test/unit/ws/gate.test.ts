@@ -4,6 +4,7 @@ import { memoryStore } from '../../../src/store/memory.ts';
 import { memoryFeed } from '../../../src/store/memory-feed.ts';
 import { mint } from '../../../src/tickets/mint.ts';
 import { type PresentDeps, presenter } from '../../../src/tickets/present.ts';
+import { ticketId } from '../../../src/tickets/ticket.ts';
 import { createGate, type GateOptions, type Knock } from '../../../src/ws/gate.ts';
 import { selectProtocol } from '../../../src/ws/handshake.ts';
 import { aRecord } from '../../support/records.ts';
@@ -49,7 +50,7 @@ function setUp(options: Partial<GateOptions & PresentDeps> = {}) {
         return opened.session;
       });
   const ticket = async (record = {}) => (await mint({ store, randomBytes }, aRecord(record), 30)).ticket;
-  return { knock, ticket };
+  return { knock, ticket, store };
 }
 
 describe('the gate', () => {
@@ -75,12 +76,15 @@ describe('the gate', () => {
   });
 
   test('refuses an unknown, a spent and a revoked ticket with the same words', async () => {
-    const { knock, ticket } = setUp();
-    const spent = await ticket();
+    const { knock, ticket, store } = setUp();
+    const [spent, revoked] = [await ticket(), await ticket()];
     await knock({ tickets: [spent] });
+    await store.revoke(ticketId(revoked), 'holder');
     const refusal = (value: string) =>
       knock({ tickets: [value] }).catch(({ code, message }) => ({ code, message }));
-    expect(await refusal(`wst_${'A'.repeat(43)}`)).toEqual(await refusal(spent));
+    const unknown = await refusal(`wst_${'A'.repeat(43)}`);
+    expect(await refusal(spent)).toEqual(unknown);
+    expect(await refusal(revoked)).toEqual(unknown);
   });
 
   test.each([
