@@ -66,7 +66,9 @@ test('a node that is killed under 2,000 clients: all come back, each with a fres
       perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
     }
     const seconds = [...perSecond.keys()];
-    const window = Math.max(...seconds) - Math.min(...seconds) + 1;
+    // Not by whole seconds: one straggler in another would be taken for a second in which nobody came.
+    const times = back.map(({ at }) => at);
+    const window = (Math.max(...times) - Math.min(...times)) / 1000;
     const [peak, mean] = [Math.max(...perSecond.values()), back.length / window];
     console.log(
       `${back.length} of ${clients} clients lost their node and came back within ${Math.max(...back.map(({ at }) => at)) - killedAt} ms; ` +
@@ -78,8 +80,7 @@ test('a node that is killed under 2,000 clients: all come back, each with a fres
     expect(back.length).toBeGreaterThan(clients / 4);
     expect(redeemed.filter(({ reason }) => reason !== 'ok')).toEqual([]);
     expect(new Set(tickets).size).toBe(tickets.length);
-    // Without jitter they would all come in the same second.
-    expect(peak).toBeLessThan(0.8 * back.length);
+    expect(peak).toBeLessThanOrEqual(2 * mean);
     expect(survivor?.output()).not.toContain(password);
   } finally {
     crowd.kill();
