@@ -30,7 +30,7 @@ import type { App } from './http/type-provider.ts';
 import { verifyRoutes } from './http/verify.ts';
 import type { Metrics } from './metrics.ts';
 import type { Feed } from './revocations/feed.ts';
-import { type Revoke, unasked } from './revocations/revoke.ts';
+import { type Revoke, replayed, unasked } from './revocations/revoke.ts';
 import { listedUntilTheEnd } from './sessions/listed-until.ts';
 import { liveSessions } from './sessions/live-sessions.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
@@ -94,12 +94,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     attempts,
     bindIp: config.BIND_IP,
     feed,
-    async onReplay(session_id) {
-      if (config.ON_REPLAY === 'log') return;
-      await revokeUnasked({ session_id }, 'ticket replayed').catch((err) =>
-        log.error({ err }, 'a replay could not close'),
-      );
-    },
+    onReplay: replayed(config.ON_REPLAY, revokeUnasked, log),
   });
 
   if (config.TIERS.has('http')) {

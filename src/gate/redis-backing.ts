@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { BindIp } from '../address.ts';
 import { recordDecisions } from '../decisions.ts';
 import { pooledRandomBytes } from '../random.ts';
-import { revoker, unasked } from '../revocations/revoke.ts';
+import { replayed, revoker, unasked } from '../revocations/revoke.ts';
 import { openStore } from '../store/open.ts';
 import type { RedisTls } from '../store/redis-client.ts';
 import { presenter } from '../tickets/present.ts';
@@ -64,12 +64,7 @@ export function redisBacking(source: RedisSource, log: GateLog): Backing {
     attempts: limit === 0 ? undefined : { limit, windowMs: attemptWindow * 1000, counting },
     bindIp,
     feed,
-    async onReplay(session_id) {
-      if (onReplay === 'log') return;
-      await revokeUnasked({ session_id }, 'ticket replayed').catch((err) =>
-        log.error({ err }, 'a replay could not close'),
-      );
-    },
+    onReplay: replayed(onReplay, revokeUnasked, log),
   });
   return { present, feed, registry, node, close };
 }

@@ -95,6 +95,20 @@ export function unasked(revoke: Revoke, decide: Decide, log: Pick<Logger, 'info'
     );
 }
 
+/** What becomes of the session that a used ticket had opened, when the ticket comes back: it is ended, or only logged. */
+export function replayed(
+  what: 'log' | 'close',
+  revoke: Revoke,
+  log: Pick<Logger, 'error'>,
+): (sessionId: string) => Promise<void> {
+  return async (session_id) => {
+    if (what === 'log') return;
+    await revoke({ session_id }, 'ticket replayed').catch((err) =>
+      log.error({ err }, 'a replay could not close'),
+    );
+  };
+}
+
 function nameOf(target: RevocationTarget): 'sub' | 'session_id' | 'ticket_id' {
   if ('sub' in target) return 'sub';
   return 'session_id' in target ? 'session_id' : 'ticket_id';
