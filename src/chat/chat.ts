@@ -119,7 +119,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
   };
 
   return (connection) => {
-    const { record } = connection.session;
+    const { record } = connection.session();
     const { sub, username } = record;
     const member: Member = {
       connection,
@@ -149,7 +149,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
       receive(message) {
         if (waiting >= mostWaiting) return refuse(member, message, 'overloaded', refusals.overloaded.text);
         next(async () => {
-          if (!connection.isOpen) return;
+          if (!connection.isOpen()) return;
           await take(member, message).catch((error: unknown) => {
             if (error instanceof BrokerError) return refuse(member, message, error.code, error.message);
             refuse(member, message, 'internal_error', refusals.internal_error.text);
@@ -189,7 +189,7 @@ function inRoom({ rooms }: Member, name: string): Room | undefined {
 }
 
 function mayEnter({ connection }: Member, room: string): boolean {
-  const { rooms } = connection.session.record;
+  const { rooms } = connection.session().record;
   return rooms === undefined || rooms.includes(room);
 }
 

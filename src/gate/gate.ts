@@ -187,7 +187,7 @@ export function openGate(options: GateOptions): Gate {
     async renew(session, ticket) {
       const { peer, held } = admittedAs(session);
       if (!held) throw new TypeError('not a session that this gate holds');
-      const fresh = await refresh(ticket, peer, held.session);
+      const fresh = await refresh(ticket, peer, held.session());
       held.renew(fresh);
       return Math.floor((fresh.deadline - Date.now()) / 1000);
     },
@@ -211,7 +211,7 @@ function areOrigins(value: unknown): value is GateOptions['allowedOrigins'] {
 function asSeen(entry: Admitted): GateSession {
   const { session_id, record } = entry.session;
   const { sub, username } = record;
-  const current = () => entry.held?.session ?? entry.session;
+  const current = () => entry.held?.session() ?? entry.session;
   return Object.freeze({
     session_id,
     sub,

@@ -3,11 +3,11 @@ import type { Session } from './session.ts';
 
 /** An admitted socket, as what lives behind the gate sees it. */
 export interface Connection {
-  /** As it is now: a refresh may have brought another record. */
-  readonly session: Session;
   readonly peer: Peer;
+  /** As it is now: a refresh may have brought another record. */
+  session(): Session;
   /** Whoever is being closed has no say any more. */
-  readonly isOpen: boolean;
+  isOpen(): boolean;
   /** @param text JSON. A peer that does not read what it is sent is dropped. */
   send(text: string): void;
   close(code: number, reason: string): void;

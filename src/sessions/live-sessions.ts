@@ -40,7 +40,8 @@ export interface SessionEvents {
 }
 
 export interface LiveSession {
-  readonly session: Session;
+  /** As it is now. */
+  session(): Session;
   /** Goes on until another session of the same subject would end, under its own name. */
   renew(fresh: Session): void;
   /** Closes its connection. @param code of `closeCodes` */
@@ -143,9 +144,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
       const revocation = revocationOf(held);
       if (revocation) revoke(held, revocation);
       return {
-        get session() {
-          return held.session;
-        },
+        session: () => held.session,
         renew(fresh) {
           // The connection may have gone while the ticket was being redeemed.
           if (!live.has(held)) return;

@@ -7,6 +7,7 @@ import { drain } from './drain.ts';
 import type { LiveSessions, Peer } from './live-sessions.ts';
 import { type ReceiverOptions, receiver } from './receive.ts';
 import type { Session } from './session.ts';
+import { reads } from './unread.ts';
 
 /** Milliseconds that a peer has to answer a close. */
 const closeWithinMs = 5000;
@@ -73,13 +74,9 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
         },
       });
       const stay = enter?.({
-        get session() {
-          return entered.session;
-        },
         peer,
-        get isOpen() {
-          return socket.readyState === socket.OPEN;
-        },
+        session: entered.session,
+        isOpen: () => socket.readyState === socket.OPEN,
         send: (text) => sendText(socket, text),
         close: (code, reason) => entered.end(code, reason),
       });
@@ -107,14 +104,10 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   };
 }
 
-/** What a peer may leave unread, in bytes: one that makes us talk and does not listen is dropped. */
-const unreadLimit = 1024 * 1024;
-
 function send(socket: WebSocket, message: object): void {
   sendText(socket, JSON.stringify(message));
 }
 
 function sendText(socket: WebSocket, text: string): void {
-  if (socket.bufferedAmount > unreadLimit) socket.terminate();
-  else socket.send(text);
+  if (reads(socket)) socket.send(text);
 }

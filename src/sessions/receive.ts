@@ -28,7 +28,7 @@ export function receiver({ now, log, refresh, messageLimit }: ReceiverOptions) {
   /** Moves the deadline on with a fresh ticket of the same subject. */
   const refreshed = async ({ peer, session, stay, send }: Heard, ticket: string) => {
     try {
-      const fresh = await refresh(ticket, peer, session.session);
+      const fresh = await refresh(ticket, peer, session.session());
       session.renew(fresh);
       stay?.renewed();
       send({ type: 'session.refreshed', expires_in: Math.floor((fresh.deadline - now()) / 1000) });

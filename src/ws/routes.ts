@@ -35,7 +35,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
   const doorstep = createServer();
 
   await app.register(websocket, {
-    options: { maxPayload, handleProtocols: selectProtocol, server: doorstep },
+    options: { maxPayload, autoPong: false, handleProtocols: selectProtocol, server: doorstep },
     errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'socket error'),
     preClose: (done) => {
       // Refuse new connections now, so that a balancer tries elsewhere: while it drains, Fastify would answer for itself.

@@ -303,6 +303,31 @@ describe('an open socket', () => {
     socket.send('"unmasked"', { mask: false });
     expect(await closed).toBe(1002);
   });
+
+  test('answers a ping with what it brought', async () => {
+    const socket = await open();
+    socket.ping('are you there?');
+    const [data] = await once(socket, 'pong');
+    expect(String(data)).toBe('are you there?');
+    socket.close();
+  });
+
+  test('that pings and reads no answer is dropped', async () => {
+    const { ticket } = await broker.mint();
+    const socket = await dial(broker.port);
+    await exchange(socket, handshake({ target: target(ticket) }));
+    const ended = once(socket, 'close').catch(() => {});
+    socket.on('error', () => {}).pause();
+    // Masked, with the longest payload that a control frame may have (RFC 6455 5.5).
+    const ping = Buffer.concat([Buffer.from([0x89, 0x80 | 125]), Buffer.alloc(4 + 125)]);
+    const pings = Buffer.concat(Array.from({ length: 1000 }, () => ping));
+    // More than both sides' buffers hold.
+    for (let round = 0; round < 500 && !socket.destroyed; round++) {
+      if (!socket.write(pings)) await Promise.race([once(socket, 'drain').catch(() => {}), ended]);
+    }
+    await ended;
+    await isAlive();
+  }, 30_000);
 });
 
 describe('a thousand at once', () => {

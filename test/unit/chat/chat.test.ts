@@ -35,11 +35,9 @@ function come(enter: Enter, sub: string, rooms: { current: string[] | undefined 
     },
   };
   const stay = enter({
-    session: { session_id: sub, record, deadline: 0, exp: 0 },
+    session: () => ({ session_id: sub, record, deadline: 0, exp: 0 }),
     peer: { ip: '192.0.2.1', origin: undefined, via: 'ws' },
-    get isOpen() {
-      return closes.length === 0;
-    },
+    isOpen: () => closes.length === 0,
     send: (text) => heard.push(JSON.parse(text)),
     close: (code) => closes.push(code),
   });
