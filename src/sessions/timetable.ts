@@ -1,42 +1,50 @@
 /** Moments are met this exactly, in milliseconds: never early, and late by no more. */
 const grain = 100;
 
-/** Calls back at moments, for many at once: those of the same tenth of a second share one timer. */
+/**
+ * Calls back at moments, for many at once and with one timer: of each duration that a timer which is unref'd ever had, Node keeps a
+ * list until that time is over, and most moments are struck off long before.
+ */
 export interface Timetable {
   /** @param at Unix milliseconds. @returns what strikes it off */
   enter(at: number, callback: () => void): () => void;
 }
 
-interface Moment {
-  readonly due: Set<() => void>;
-  readonly timer: NodeJS.Timeout;
-}
-
-/** @param now milliseconds since the epoch */
+/** @param now milliseconds since the epoch. That it is set later changes no moment that has been entered */
 export function timetable(now: () => number): Timetable {
-  const moments = new Map<number, Moment>();
+  /** What is due, by the number of its grain since the process began. */
+  const moments = new Map<number, Set<() => void>>();
+  /** The last one that has been met. */
+  let met = 0;
+  let timer: NodeJS.Timeout | undefined;
 
-  const strike = (moment: number) => {
-    const due = moments.get(moment)?.due ?? [];
-    moments.delete(moment);
-    for (const callback of due) callback();
+  const passed = () => Math.floor(performance.now() / grain);
+  const awaitNext = () => {
+    timer = setTimeout(meet, (passed() + 1) * grain - performance.now()).unref();
+  };
+  const meet = () => {
+    timer = undefined;
+    for (const last = passed(); met < last; ) {
+      met++;
+      const due = moments.get(met) ?? [];
+      moments.delete(met);
+      for (const callback of due) callback();
+    }
+    if (moments.size > 0 && !timer) awaitNext();
   };
 
   return {
     enter(at, callback) {
-      const name = Math.ceil(at / grain) * grain;
-      const moment = moments.get(name) ?? {
-        due: new Set(),
-        timer: setTimeout(strike, name - now(), name).unref(),
-      };
-      moments.set(name, moment);
-      moment.due.add(callback);
+      if (!timer) {
+        if (moments.size === 0) met = passed();
+        awaitNext();
+      }
+      const name = Math.max(met + 1, Math.ceil((performance.now() + at - now()) / grain));
+      const due = moments.get(name) ?? new Set();
+      moments.set(name, due.add(callback));
       return () => {
-        moment.due.delete(callback);
-        // What is due in hours is most often struck off long before.
-        if (moment.due.size > 0 || moments.get(name) !== moment) return;
-        clearTimeout(moment.timer);
-        moments.delete(name);
+        due.delete(callback);
+        if (due.size === 0 && moments.get(name) === due) moments.delete(name);
       };
     },
   };

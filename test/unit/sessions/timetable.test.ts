@@ -20,13 +20,41 @@ test('calls back at each moment, never early, many by one timer', async () => {
   enter(start + 950, 'a');
   enter(start + 1000, 'b');
   enter(start + 1001, 'c');
-  expect(vi.getTimerCount()).toBe(2);
-  await vi.advanceTimersByTimeAsync(999);
+  enter(start - 5000, 'past');
+  expect(vi.getTimerCount()).toBe(1);
+  await vi.advanceTimersByTimeAsync(101);
+  expect(called).toEqual(['past']);
+  await vi.advanceTimersByTimeAsync(949 - 101);
+  expect(called).toEqual(['past']);
+  await vi.advanceTimersByTimeAsync(1000 - 949);
+  expect(called).not.toContain('c');
+  await vi.advanceTimersByTimeAsync(102);
+  expect(called).toEqual(['past', 'a', 'b', 'c']);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('is not early or late for a clock that is set meanwhile', async () => {
+  const { called, enter } = noting();
+  enter(start + 10_000, 'one');
+  vi.setSystemTime(start + 3_600_000);
+  enter(start + 3_600_000 + 5000, 'another');
+  await vi.advanceTimersByTimeAsync(4999);
   expect(called).toEqual([]);
-  await vi.advanceTimersByTimeAsync(1);
-  expect(called).toEqual(['a', 'b']);
-  await vi.advanceTimersByTimeAsync(100);
-  expect(called).toEqual(['a', 'b', 'c']);
+  await vi.advanceTimersByTimeAsync(102);
+  expect(called).toEqual(['another']);
+  await vi.advanceTimersByTimeAsync(4898);
+  expect(called).toEqual(['another']);
+  await vi.advanceTimersByTimeAsync(102);
+  expect(called).toEqual(['another', 'one']);
+});
+
+test('what is entered by a callback has its turn, too', async () => {
+  const { called, enter } = noting();
+  const { enter: enterOwn } = timetable(Date.now);
+  enterOwn(start + 300, () => enterOwn(start + 300, () => called.push('after')));
+  enter(start + 10_000, 'later');
+  await vi.advanceTimersByTimeAsync(500);
+  expect(called).toEqual(['after']);
 });
 
 test('keeps nothing of a moment from which all have been struck off', async () => {
@@ -35,12 +63,12 @@ test('keeps nothing of a moment from which all have been struck off', async () =
   const [one, another] = [enter(start + 500, 'one'), enter(start + 500, 'another')];
   for (const strike of strikes) strike();
   one();
-  expect(vi.getTimerCount()).toBe(1);
   another();
   another();
+  await vi.advanceTimersByTimeAsync(100);
   expect(vi.getTimerCount()).toBe(0);
   enter(start + 500, 'again');
   another();
-  await vi.advanceTimersByTimeAsync(500);
+  await vi.advanceTimersByTimeAsync(600);
   expect(called).toEqual(['again']);
 });
