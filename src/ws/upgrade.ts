@@ -7,6 +7,7 @@ import type { Peer } from '../sessions/live-sessions.ts';
 import type { LiveSockets } from '../sessions/live-sockets.ts';
 import { reads } from '../sessions/unread.ts';
 import type { Admission, Admitted } from './admission.ts';
+import { endOnce } from './end-once.ts';
 import { awaitTicket, type NoTicket } from './first-message.ts';
 
 export interface UpgradesOptions {
@@ -40,7 +41,7 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
     socket.off('error', drop);
     // The 101 and the welcome leave together.
     socket.cork();
-    socket.end = endOnce;
+    endOnce(socket);
     websocketServer.handleUpgrade(request, socket, head, (webSocket) => {
       // `ws` has said why in a close frame, and drops the socket by itself: ending it here would lose the frame.
       webSocket.on('error', (err) => log.debug({ err }, 'socket error'));
@@ -89,9 +90,4 @@ function drop(this: Duplex): void {
  */
 function pong(this: WebSocket, data: Buffer): void {
   if (this.readyState === this.OPEN && reads(this)) this.pong(data);
-}
-
-/** `ws` ends a socket at every step of a close, and Node makes an error of each time but the first, with its stack, for nobody. */
-function endOnce(this: Duplex, ...last: never[]): Duplex {
-  return this.writableEnded ? this : Object.getPrototypeOf(this).end.apply(this, last);
 }
