@@ -44,8 +44,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
 
   const enter = (member: Member, name: string): Room => {
     const room = roomOf(name);
-    room.members.add(member);
-    member.rooms.add(room);
+    if (!member.rooms.has(room)) member.rooms.set(room, room.members.add(member));
     return room;
   };
 
@@ -85,7 +84,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
   };
 
   const leave = async (member: Member, room: Room) => {
-    room.members.delete(member);
+    member.rooms.get(room)?.();
     member.rooms.delete(room);
     if (room.members.size === 0) {
       rooms.delete(room.name);
@@ -128,7 +127,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
         connection.peer.room ??
         (record.rooms?.includes(lobby) === false ? record.rooms[0] : undefined) ??
         lobby,
-      rooms: new Set(),
+      rooms: new Map(),
       postponed: new Map(),
       joins: allowance(joinsPerSecond, now),
     };
@@ -159,7 +158,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
       },
       renewed() {
         next(async () => {
-          const forbidden = [...member.rooms].filter(({ name }) => !mayEnter(member, name));
+          const forbidden = [...member.rooms.keys()].filter(({ name }) => !mayEnter(member, name));
           // Nobody hears what they may not any more, whatever becomes of the store.
           const gone = forbidden.map((room) => leave(member, room));
           for (const { name } of forbidden) say(member, { type: 'left', room: name });
@@ -168,7 +167,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
       },
       leave() {
         // Whom the store does not hear of is gone with their lease.
-        next(() => Promise.allSettled([...member.rooms].map((room) => leave(member, room))));
+        next(() => Promise.allSettled([...member.rooms.keys()].map((room) => leave(member, room))));
       },
     };
   };
@@ -184,7 +183,7 @@ function jsonOf(message: object): string | undefined {
 }
 
 function inRoom({ rooms }: Member, name: string): Room | undefined {
-  for (const room of rooms) if (room.name === name) return room;
+  for (const room of rooms.keys()) if (room.name === name) return room;
   return undefined;
 }
 

@@ -1,3 +1,4 @@
+import { Roster } from '../roster.ts';
 import type { Allowance } from '../sessions/allowance.ts';
 import type { Connection } from '../sessions/connection.ts';
 import type { Backplane, Occupant, Said } from './backplane.ts';
@@ -8,7 +9,8 @@ export interface Member {
   readonly who: Occupant;
   /** The room of a message that names none. */
   readonly own: string;
-  readonly rooms: Set<Room>;
+  /** With what takes it out of each. */
+  readonly rooms: Map<Room, () => void>;
   /** What is said in rooms whose history is still on its way: afterwards it would come first. */
   readonly postponed: Map<Room, Said[]>;
   readonly joins: Allowance;
@@ -30,7 +32,7 @@ export interface RoomDeps {
 export class Room {
   readonly name: string;
   /** All that hear what is said. */
-  readonly members = new Set<Member>();
+  readonly members = new Roster<Member>();
   /** Those who have joined, by their subject: they see who comes and goes, and are seen. */
   readonly #present = new Map<string, Presence>();
   readonly #backplane: Backplane;

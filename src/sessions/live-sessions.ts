@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { RecordEnd, SessionEnd } from '../decisions.ts';
 import type { Feed } from '../revocations/feed.ts';
 import { type Revocation, reaches } from '../revocations/revocation.ts';
+import { Roster } from '../roster.ts';
 import { closeCodes } from './close-codes.ts';
 import { type Deadline, deadline } from './deadline.ts';
 import { isHeldElsewhere, type ListedSession, type Registry } from './registry.ts';
@@ -67,6 +68,8 @@ interface Held {
   readonly since: number;
   readonly events: SessionEvents;
   readonly end: Deadline;
+  /** Set once its connection is gone. */
+  left?: true;
   /** Set once this node wants it to close. */
   ending?: Pick<SessionEnd, 'ended_by' | 'code' | 'reason' | 'rid'>;
 }
@@ -78,7 +81,7 @@ const mostNames = 1000;
 /** The sessions whose connections this process holds: listed, and ended when they are over or revoked. */
 export function liveSessions(options: LiveSessionsOptions): LiveSessions {
   const { now, log, recordEnd, feed, registry, node, maxPerSubject, endSessions } = options;
-  const live = new Set<Held>();
+  const live = new Roster<Held>();
   const ends = timetable(now);
   let stopping = false;
 
@@ -137,7 +140,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
         onEnd: () => end(held, 'deadline', closeCodes.sessionEnded, 'session ended'),
       });
       const held: Held = { session, names: [nameOf(session)], peer, since: now() / 1000, events, end: over };
-      live.add(held);
+      const strikeOff = live.add(held);
       over.moveTo(session.deadline);
       enlist(held);
       // It may have been revoked while the handshake was on its way back.
@@ -147,7 +150,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
         session: () => held.session,
         renew(fresh) {
           // The connection may have gone while the ticket was being redeemed.
-          if (!live.has(held)) return;
+          if (held.left) return;
           held.session = { ...fresh, session_id: session.session_id };
           held.names.push(nameOf(fresh));
           // The first one is what it is listed by.
@@ -160,7 +163,8 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
         end: (code, reason) => end(held, 'node', code, reason),
         leave(code) {
           over.cancel();
-          live.delete(held);
+          strikeOff();
+          held.left = true;
           const { session_id, record } = session;
           // What could not be taken out now is taken out with the node's next lease.
           registry.remove({ session_id, sub: record.sub }).catch(() => {});

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Metrics } from '../metrics.ts';
+import { Roster } from '../roster.ts';
 import { closeCodes } from './close-codes.ts';
 import type { Enter } from './connection.ts';
 import { drain } from './drain.ts';
@@ -33,7 +34,7 @@ export interface LiveSockets {
 export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   const { now, log, metrics, sessions, enter, messageLimit } = options;
   const receive = receiver(options);
-  const live = new Set<WebSocket>();
+  const live = new Roster<WebSocket>();
   const silent = new WeakSet<WebSocket>();
   let closing = false;
 
@@ -60,7 +61,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
         socket.close(closeCodes.restarting, JSON.stringify({ reconnect_after_ms: 0 }));
         return;
       }
-      live.add(socket);
+      const strikeOff = live.add(socket);
       metrics.socketOpened();
       const expires_in = Math.floor((session.deadline - now()) / 1000);
       const message_limit = messageLimit || undefined;
@@ -89,7 +90,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
       socket.on('close', (code) => {
         entered.leave(code);
         stay?.leave();
-        live.delete(socket);
+        strikeOff();
         metrics.socketClosed(code);
         // Node allocates a part of every stream in V8's old generation: what still hangs on it, a minor collection keeps.
         for (const event of ['message', 'pong', 'close']) socket.removeAllListeners(event);

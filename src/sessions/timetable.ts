@@ -1,3 +1,5 @@
+import { Roster } from '../roster.ts';
+
 /** Moments are met this exactly, in milliseconds: never early, and late by no more. */
 const grain = 100;
 
@@ -13,7 +15,7 @@ export interface Timetable {
 /** @param now milliseconds since the epoch. That it is set later changes no moment that has been entered */
 export function timetable(now: () => number): Timetable {
   /** What is due, by the number of its grain since the process began. */
-  const moments = new Map<number, Set<() => void>>();
+  const moments = new Map<number, Roster<() => void>>();
   /** The last one that has been met. */
   let met = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -40,10 +42,11 @@ export function timetable(now: () => number): Timetable {
         awaitNext();
       }
       const name = Math.max(met + 1, Math.ceil((performance.now() + at - now()) / grain));
-      const due = moments.get(name) ?? new Set();
-      moments.set(name, due.add(callback));
+      const due = moments.get(name) ?? new Roster();
+      moments.set(name, due);
+      const strikeOff = due.add(callback);
       return () => {
-        due.delete(callback);
+        strikeOff();
         if (due.size === 0 && moments.get(name) === due) moments.delete(name);
       };
     },
