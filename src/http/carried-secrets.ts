@@ -17,10 +17,14 @@ export function withoutSecrets(request: IncomingMessage & { originalUrl?: string
   const start = url.indexOf('?');
   if (start < 0) return url;
   const query = new URLSearchParams(url.slice(start + 1));
-  if (!secretParameters.some((name) => query.has(name))) return url;
+  const found: CarriedSecrets = {
+    ticket: query.getAll('ticket'),
+    token: query.getAll('token'),
+    access_token: query.getAll('access_token'),
+  };
+  if (secretParameters.every((name) => found[name].length === 0)) return url;
 
-  const found = secretParameters.map((name) => [name, query.getAll(name)] as const);
-  carried.set(request, Object.fromEntries(found) as unknown as CarriedSecrets);
+  carried.set(request, found);
   for (const name of secretParameters) query.delete(name);
   const clean = query.size > 0 ? `${url.slice(0, start)}?${query}` : url.slice(0, start);
   request.url = clean;
