@@ -17,7 +17,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
 
 /** As pino's own, but made once for all lines of a millisecond. */
 function isoTime(): () => string {
-  let last = 0;
+  let last: number | undefined;
   let text = '';
   return () => {
     const now = Date.now();

@@ -136,8 +136,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     let before: Promise<unknown> = Promise.resolve();
     let waiting = 0;
     const next = (step: () => Promise<unknown>) => {
-      const taken = waiting === 0 ? step() : before.then(step);
-      waiting++;
+      const taken = waiting++ === 0 ? step() : before.then(step);
       before = taken
         .catch((error: unknown) => {
           if (!(error instanceof BrokerError)) log.error({ err: error }, 'unexpected error');

@@ -94,6 +94,14 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
       log.error({ err, session_id: held.session.session_id }, 'a session could not be ended');
     }
   };
+  const warn = ({ session, events }: Held, leftMs: number) => {
+    try {
+      events.onExpiring(leftMs);
+    } catch (err) {
+      // The others have to be warned, and ended, all the same.
+      log.error({ err, session_id: session.session_id }, 'a session could not be warned');
+    }
+  };
   const revocationOf = (held: Held): Revocation | undefined => {
     const { sub, auth_time } = held.session.record;
     for (const name of held.names) {
@@ -136,7 +144,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
         now,
         timetable: ends,
         warnBefore,
-        onWarning: (left) => events.onExpiring(left),
+        onWarning: (left) => warn(held, left),
         onEnd: () => end(held, 'deadline', closeCodes.sessionEnded, 'session ended'),
       });
       const held: Held = { session, names: [nameOf(session)], peer, since: now() / 1000, events, end: over };

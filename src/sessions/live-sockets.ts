@@ -8,7 +8,6 @@ import { drain } from './drain.ts';
 import type { LiveSessions, Peer } from './live-sessions.ts';
 import { type ReceiverOptions, receiver } from './receive.ts';
 import type { Session } from './session.ts';
-import { reads } from './unread.ts';
 
 /** Milliseconds that a peer has to answer a close. */
 const closeWithinMs = 5000;
@@ -107,10 +106,14 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   };
 }
 
+/** What a peer may leave unread, in bytes: one that makes us talk and does not listen is dropped. */
+const unreadLimit = 1024 * 1024;
+
 function send(socket: WebSocket, message: object): void {
   sendText(socket, JSON.stringify(message));
 }
 
 function sendText(socket: WebSocket, text: string): void {
-  if (reads(socket)) socket.send(text);
+  if (socket.bufferedAmount > unreadLimit) socket.terminate();
+  else socket.send(text);
 }

@@ -30,8 +30,8 @@ export function receiver({ now, log, refresh, messageLimit }: ReceiverOptions) {
     try {
       const fresh = await refresh(ticket, peer, session.session());
       session.renew(fresh);
-      stay?.renewed();
       send({ type: 'session.refreshed', expires_in: Math.floor((fresh.deadline - now()) / 1000) });
+      stay?.renewed();
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       if (error.reason === anotherSubject) session.end(closeCodes.policy, 'another subject');

@@ -26,13 +26,16 @@ export function timetable(now: () => number): Timetable {
   };
   const meet = () => {
     timer = undefined;
-    for (const last = passed(); met < last; ) {
-      met++;
-      const due = moments.get(met) ?? [];
-      moments.delete(met);
-      for (const callback of due) callback();
+    try {
+      for (const last = passed(); met < last; ) {
+        met++;
+        const due = moments.get(met) ?? [];
+        moments.delete(met);
+        for (const callback of due) callback();
+      }
+    } finally {
+      if (moments.size > 0 && !timer) awaitNext();
     }
-    if (moments.size > 0 && !timer) awaitNext();
   };
 
   return {
@@ -41,7 +44,8 @@ export function timetable(now: () => number): Timetable {
         if (moments.size === 0) met = passed();
         awaitNext();
       }
-      const name = Math.max(met + 1, Math.ceil((performance.now() + at - now()) / grain));
+      const named = Math.ceil((performance.now() + at - now()) / grain);
+      const name = named > met ? named : met + 1;
       const due = moments.get(name) ?? new Roster();
       moments.set(name, due);
       const strikeOff = due.add(callback);

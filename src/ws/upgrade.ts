@@ -5,10 +5,10 @@ import type { WebSocket, WebSocketServer } from 'ws';
 import { BrokerError } from '../errors.ts';
 import type { Peer } from '../sessions/live-sessions.ts';
 import type { LiveSockets } from '../sessions/live-sockets.ts';
-import { reads } from '../sessions/unread.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { endOnce } from './end-once.ts';
 import { awaitTicket, type NoTicket } from './first-message.ts';
+import { answerPings } from './pong.ts';
 
 export interface UpgradesOptions {
   server: Server;
@@ -45,7 +45,7 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
     websocketServer.handleUpgrade(request, socket, head, (webSocket) => {
       // `ws` has said why in a close frame, and drops the socket by itself: ending it here would lose the frame.
       webSocket.on('error', (err) => log.debug({ err }, 'socket error'));
-      webSocket.on('ping', pong);
+      answerPings(webSocket);
       if (session) sockets.add(webSocket, session, peer);
       else awaitTicket(webSocket, (ticket) => addLater(webSocket, ticket, peer), refuseLater(peer), onFault);
     });
@@ -82,12 +82,4 @@ export function acceptUpgrades(options: UpgradesOptions): { stop(): Promise<void
 
 function drop(this: Duplex): void {
   this.destroy();
-}
-
-/**
- * What `ws` would do with `autoPong`, which assigns a new function to every socket. V8 allocates what is assigned so in the old
- * generation, and all that a socket held would outlive it there, until the next full garbage collection.
- */
-function pong(this: WebSocket, data: Buffer): void {
-  if (this.readyState === this.OPEN && reads(this)) this.pong(data);
 }

@@ -1,10 +1,10 @@
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type LiveSessionsOptions, liveSessions } from '../../../src/sessions/live-sessions.ts';
 import type { Session } from '../../../src/sessions/session.ts';
 import { memoryFeed } from '../../../src/store/memory-feed.ts';
 import { memoryRegistry } from '../../../src/store/memory-registry.ts';
 
-const now = Date.now;
+const now = () => Date.now();
 const peer = { ip: '192.0.2.1', origin: undefined, via: 'ws' };
 
 function aSession(name: string): Session {
@@ -26,10 +26,10 @@ function setUp() {
     maxPerSubject: 0,
     endSessions: async () => {},
   } satisfies LiveSessionsOptions);
-  const enter = (name: string) => {
+  const enter = (name: string, onExpiring = () => {}) => {
     const ends: [code: number, reason: string][] = [];
     const onEnd = (code: number, reason: string) => ends.push([code, reason]);
-    return { live: sessions.enter(aSession(name), peer, { onExpiring() {}, onEnd }), ends };
+    return { live: sessions.enter(aSession(name), peer, { onExpiring, onEnd }), ends };
   };
   const revoke = (target: { session_id: string } | { ticket_id: string }, reason?: string) =>
     feed.publish({ ...target, rid: `${Math.random()}`, at: now() / 1000, ...(reason && { reason }) });
@@ -87,4 +87,26 @@ test('a reason that is too long for a close frame is cut, between characters', a
   const { ends } = enter('a');
   await revoke({ session_id: 'session-a' }, 'お'.repeat(100));
   expect(ends).toEqual([[3003, 'お'.repeat(41)]]);
+});
+
+describe('at the same deadline', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test('a warning that fails keeps nobody else from being warned, and none from ending', async () => {
+    const { enter } = setUp();
+    const warned: string[] = [];
+    const a = enter('a', () => {
+      throw new Error('of the host');
+    });
+    const b = enter('b', () => warned.push('b'));
+    await vi.advanceTimersByTimeAsync(3_600_000 - 59_000);
+    expect(warned).toEqual(['b']);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([a.ends, b.ends]).toEqual([[[3000, 'session ended']], [[3000, 'session ended']]]);
+  });
 });

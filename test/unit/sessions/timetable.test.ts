@@ -72,3 +72,18 @@ test('keeps nothing of a moment from which all have been struck off', async () =
   await vi.advanceTimersByTimeAsync(600);
   expect(called).toEqual(['again']);
 });
+
+test('goes on after a callback that throws, and is not put off by what is no moment', async () => {
+  const { called, enter } = noting();
+  const { enter: enterOwn } = timetable(Date.now);
+  enterOwn(start + 300, () => {
+    throw new Error('of a callback');
+  });
+  enterOwn(start + 900, () => called.push('after'));
+  enterOwn(Number.NaN, () => called.push('no moment'));
+  enter(start + 10_000, 'later');
+  await expect(vi.advanceTimersByTimeAsync(500)).rejects.toThrow('of a callback');
+  expect(called).toEqual(['no moment']);
+  await vi.advanceTimersByTimeAsync(700);
+  expect(called).toEqual(['no moment', 'after']);
+});
