@@ -74,7 +74,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const metricsServer =
     config.METRICS_PORT === undefined
       ? undefined
-      : await serveMetrics(metrics, config.HOST, config.METRICS_PORT);
+      : await serveMetrics(metrics, config.HOST, config.METRICS_PORT).catch(nameOf('METRICS_PORT'));
   if (metricsServer) started.defer(metricsServer.stop);
   const chat = config.CHAT === 'on' && config.TIERS.has('ws');
   const backplane = chat ? opened.openBackplane({ history: config.CHAT_HISTORY }) : undefined;
@@ -94,11 +94,9 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   });
   started.defer(() => app.close());
 
-  const url = await app.listen({
-    host: config.HOST,
-    port: config.PORT,
-    listenTextResolver: (at) => `bound to ${at}`,
-  });
+  const url = await app
+    .listen({ host: config.HOST, port: config.PORT, listenTextResolver: (at) => `bound to ${at}` })
+    .catch(nameOf('PORT'));
   // Where the audit is a file, this signal is for it.
   const skip: closeWithGrace.AllEvents[] = process.listenerCount('SIGHUP') > 0 ? ['SIGHUP'] : [];
   closeWithGrace({ delay: (config.DRAIN_TIMEOUT + 5) * 1000, logger: log, skip }, async ({ signal, err }) => {
@@ -118,4 +116,11 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   );
   if (config.demo && config.TIERS.has('http')) warnOfDemo(log, config.demoAlone);
   if (demo) tellDemo(url, demo.password);
+}
+
+/** Says which variable chose an address that cannot be had. */
+function nameOf(variable: string): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    throw error.syscall === 'listen' ? new Error(`${variable}: ${error.message}`) : error;
+  };
 }

@@ -20,6 +20,8 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
     frameworkErrors: (error, request, reply) => void refuse(error, request, reply),
     clientErrorHandler: refuseClient,
     return503OnClosing: false,
+    // Fastify times its closing, too, and it is done with only when the last peer is.
+    pluginTimeout: (config.DRAIN_TIMEOUT + 10) * 1000,
     bodyLimit: 16 * 1024,
     requestTimeout: config.HANDSHAKE_TIMEOUT * 1000,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },

@@ -22,7 +22,7 @@ export function timetable(now: () => number): Timetable {
 
   const passed = () => Math.floor(performance.now() / grain);
   const awaitNext = () => {
-    timer = setTimeout(meet, (passed() + 1) * grain - performance.now()).unref();
+    timer = setTimeout(meet, grain - (performance.now() % grain)).unref();
   };
   const meet = () => {
     timer = undefined;

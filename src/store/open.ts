@@ -79,7 +79,7 @@ export function openStore(options: OpenStoreOptions): Opened {
     ...place,
     commandTimeout,
     onState(state, reason) {
-      log[state === 'connected' ? 'info' : 'error']({ reason }, `store ${state}`);
+      log[state === 'connected' ? 'info' : 'error']({ ...(reason && { reason }) }, `store ${state}`);
       if (state === 'connected') void store.selfTest();
     },
   });

@@ -63,8 +63,9 @@ export function admission(options: AdmissionOptions): Admission {
     const giveBack = takeSlot(request);
     try {
       const { headers } = request;
-      const [, query] = withoutSecrets(request).split('?', 2);
-      const rooms = query ? new URLSearchParams(query).getAll('room') : [];
+      const url = withoutSecrets(request);
+      const start = url.indexOf('?');
+      const rooms = start < 0 ? [] : new URLSearchParams(url.slice(start + 1)).getAll('room');
       const { ticket: tickets, token: tokens } = carriedSecrets(request);
       tellWhereabouts(facts, { origin: headers.origin, aud: gate.audience, room: rooms[0] });
       const opened = await gate.admit({ headers, tickets, tokens, rooms, address, host });

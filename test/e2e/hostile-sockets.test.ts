@@ -324,7 +324,7 @@ describe('an open socket', () => {
     await exchange(socket, handshake({ target: target(ticket) }));
     socket.on('error', () => {});
     settle(socket);
-    const closed = once(socket, 'close', { signal: AbortSignal.timeout(5000) });
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.write(Buffer.concat(Array.from({ length: 1000 }, () => emptyPing)));
     // Whoever reads nothing hears of it when it writes again.
     const again = setInterval(() => socket.write(emptyPing), 50);
@@ -341,6 +341,20 @@ describe('an open socket', () => {
     }
     socket.close();
   });
+});
+
+test('a room is entered under its whole name, question marks and all', async () => {
+  const { ticket, ticket_id } = await broker.mint({ rooms: ['why?', 'why'] });
+  const headers = { 'Sec-WebSocket-Protocol': `chat, ticket.${ticket}` };
+  const answer = await ask(broker.port, handshake({ target: '/ws?room=why?', headers }));
+  expect(answer).toMatchObject({ status: 101 });
+  const granted = () =>
+    broker
+      .output()
+      .split('\n')
+      .find((line) => line.includes(ticket_id) && line.includes('"redeem"'));
+  await until(() => granted() !== undefined, 'the log tells of it');
+  expect(granted()).toContain('"room":"why?"');
 });
 
 describe('a thousand at once', () => {

@@ -316,12 +316,16 @@ describe('a start that fails', () => {
   }
 
   test.each([
-    ['the port in use, on Redis', () => ({ ...sharedStore(inject('redisUrl')), PORT: port }), 'EADDRINUSE'],
-    ['the port in use, with metrics', () => ({ METRICS_PORT: '0', PORT: port }), 'EADDRINUSE'],
+    [
+      'the port in use, on Redis',
+      () => ({ ...sharedStore(inject('redisUrl')), PORT: port }),
+      ': PORT: listen EADDRINUSE',
+    ],
+    ['the port in use, with metrics', () => ({ METRICS_PORT: '0', PORT: port }), ': PORT: listen EADDRINUSE'],
     [
       'the port of metrics in use, on Redis',
       () => ({ ...sharedStore(inject('redisUrl')), METRICS_PORT: port }),
-      'EADDRINUSE',
+      ': METRICS_PORT: listen EADDRINUSE',
     ],
     [
       'a HOST that does not resolve',

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
+import { dial, exchange, handshake } from '../support/e2e-raw-http.ts';
 import { until } from '../support/e2e-until.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -378,4 +379,16 @@ describe('a node', () => {
     expect(Math.max(...closes.map(({ after }) => after))).toBeGreaterThan(500);
     expect(await stopped).toBe(0);
   });
+
+  test('that stops cuts off whoever does not answer, and says so, however long it has waited', async () => {
+    // Longer than Fastify lets a hook take.
+    const at = await startBroker({ REDIS_URL: '', DRAIN_TIMEOUT: '11' });
+    const silent = await dial(at.port);
+    const { ticket } = await at.mint();
+    await exchange(silent, handshake({ target: `/ws?ticket=${ticket}` }));
+    expect(await at.stop()).toBe(0);
+    const ends = at.output().match(/"ended_by":"node"[^\n]*"msg":"socket closed"/g);
+    expect(ends).toHaveLength(1);
+    silent.destroy();
+  }, 30_000);
 });
