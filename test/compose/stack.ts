@@ -121,7 +121,8 @@ function run(
       (error, stdout, stderr) =>
         error ? reject(new Error(`${error.message}\n${stderr}`)) : resolve({ stdout }),
     );
-    child.stdin?.end(input);
+    // A command that reads nothing may be over by now; how it went, its exit status tells.
+    child.stdin?.on('error', () => {}).end(input);
   });
 }
 
