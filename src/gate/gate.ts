@@ -189,7 +189,6 @@ export function openGate(options: GateOptions): Gate {
       if (!held) throw new TypeError('not a session that this gate holds');
       const fresh = await refresh(ticket, peer, held.session());
       held.renew(fresh);
-      Object.assign(session, renewable(held.session()));
       return Math.floor((fresh.deadline - Date.now()) / 1000);
     },
 
@@ -209,14 +208,23 @@ function areOrigins(value: unknown): value is GateOptions['allowedOrigins'] {
   return Array.isArray(value) && value.length > 0 && value.every(isOrigin);
 }
 
-/** What others see of a session that has just been admitted. */
-function asSeen({ session, peer }: Admitted): GateSession {
-  const { session_id, record } = session;
+function asSeen(entry: Admitted): GateSession {
+  const { session_id, record } = entry.session;
   const { sub, username } = record;
-  return { session_id, sub, username, room: peer.room, ...renewable(session) };
-}
-
-/** The part of it that a renewal changes. */
-function renewable({ record, exp }: Session): Pick<GateSession, 'rooms' | 'context' | 'exp'> {
-  return { rooms: record.rooms, context: record.context, exp };
+  const current = () => entry.held?.session() ?? entry.session;
+  return Object.freeze({
+    session_id,
+    sub,
+    username,
+    room: entry.peer.room,
+    get rooms() {
+      return current().record.rooms;
+    },
+    get context() {
+      return current().record.context;
+    },
+    get exp() {
+      return current().exp;
+    },
+  });
 }

@@ -85,22 +85,17 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
   const ends = timetable(now);
   let stopping = false;
 
-  const end = (held: Held, ending: SessionEnd['ended_by'], code: number, reason: string, rid?: string) => {
-    held.ending ??= { ended_by: ending, code, reason, ...(rid !== undefined && { rid }) };
+  const tell = ({ session, events }: Held, what: string, say: (events: SessionEvents) => void) => {
     try {
-      held.events.onEnd(code, closeReason(reason));
+      say(events);
     } catch (err) {
-      // The others have to be closed all the same.
-      log.error({ err, session_id: held.session.session_id }, 'a session could not be ended');
+      // The others have to be told all the same.
+      log.error({ err, session_id: session.session_id }, `a session could not be ${what}`);
     }
   };
-  const warn = ({ session, events }: Held, leftMs: number) => {
-    try {
-      events.onExpiring(leftMs);
-    } catch (err) {
-      // The others have to be warned, and ended, all the same.
-      log.error({ err, session_id: session.session_id }, 'a session could not be warned');
-    }
+  const end = (held: Held, ending: SessionEnd['ended_by'], code: number, reason: string, rid?: string) => {
+    held.ending ??= { ended_by: ending, code, reason, ...(rid !== undefined && { rid }) };
+    tell(held, 'ended', ({ onEnd }) => onEnd(code, closeReason(reason)));
   };
   const revocationOf = (held: Held): Revocation | undefined => {
     const { sub, auth_time } = held.session.record;
@@ -144,7 +139,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
         now,
         timetable: ends,
         warnBefore,
-        onWarning: (left) => warn(held, left),
+        onWarning: (left) => tell(held, 'warned', ({ onExpiring }) => onExpiring(left)),
         onEnd: () => end(held, 'deadline', closeCodes.sessionEnded, 'session ended'),
       });
       const held: Held = { session, names: [nameOf(session)], peer, since: now() / 1000, events, end: over };
