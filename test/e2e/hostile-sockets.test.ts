@@ -357,6 +357,26 @@ test('a room is entered under its whole name, question marks and all', async () 
   expect(granted()).toContain('"room":"why?"');
 });
 
+test.each([
+  ['a second question mark', (ticket: string) => `lobby?ticket=${ticket}`],
+  ['an encoded one', (ticket: string) => encodeURIComponent(`lobby?ticket=${ticket}`)],
+])(
+  'no room is named after a ticket that came behind %s, and neither ticket is spent',
+  async (_what, room) => {
+    const [{ ticket: misplaced }, { ticket }] = [await broker.mint(), await broker.mint()];
+    const headers = { 'Sec-WebSocket-Protocol': `chat, ticket.${ticket}` };
+    const target = `/ws?room=${room(misplaced)}`;
+    const answer = await ask(broker.port, handshake({ target, headers }));
+    expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_request' } });
+    expect(answer.text).not.toContain(misplaced);
+    for (const unspent of [misplaced, ticket]) {
+      expect(await ask(broker.port, handshake({ target: `/ws?ticket=${unspent}` }))).toMatchObject({
+        status: 101,
+      });
+    }
+  },
+);
+
 describe('a thousand at once', () => {
   const residentMiB = async () => {
     const status = await readFile(`/proc/${broker.pid}/status`, 'utf8');
