@@ -65,13 +65,14 @@ test('with the one job of docs/metrics.md no alert is raised, and the dashboard 
   const socket = new WebSocket(at);
   await once(socket, 'message');
   await once(new WebSocket(at), 'error');
+  const closed = once(socket, 'close');
   const { status } = await fetch(`${http.url}/revocations`, {
     method: 'POST',
     headers: { authorization: `Bearer ${keyOf('backend')}`, 'content-type': 'application/json' },
     body: JSON.stringify({ sub: 'alice' }),
   });
   expect(status).toBe(200);
-  await once(socket, 'close');
+  await closed;
 
   const queries = await dashboardQueries();
   expect(queries.length).toBeGreaterThan(20);
