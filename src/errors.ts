@@ -50,7 +50,7 @@ export class BrokerError extends Error {
   readonly code: RefusalCode;
   readonly reason: string;
   readonly retryAfter: number | undefined;
-  readonly facts: Record<string, string | number>;
+  readonly facts: Readonly<Record<string, string | number>>;
 
   constructor(code: RefusalCode, details: RefusalDetails = {}) {
     super(
@@ -60,7 +60,7 @@ export class BrokerError extends Error {
     this.code = code;
     this.reason = details.reason ?? code;
     this.retryAfter = details.retryAfter ?? (refusals[code].status === 503 ? 1 : undefined);
-    this.facts = details.facts ?? {};
+    this.facts = Object.freeze({ ...details.facts });
   }
 
   get status(): number {
@@ -71,4 +71,20 @@ export class BrokerError extends Error {
   get closeCode(): number {
     return refusals[this.code].close;
   }
+}
+
+/**
+ * What was thrown, with more for the log where it is a refusal. Always a new one: calls that went to the store together are
+ * refused by the same error, and what is said of one of them is not true of the others.
+ */
+export function about(thrown: unknown, facts: BrokerError['facts']): unknown {
+  if (!(thrown instanceof BrokerError)) return thrown;
+  const { code, message, reason, retryAfter, cause } = thrown;
+  return new BrokerError(code, {
+    description: message,
+    reason,
+    ...(retryAfter !== undefined && { retryAfter }),
+    facts: { ...thrown.facts, ...facts },
+    cause,
+  });
 }

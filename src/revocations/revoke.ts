@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Decide, Facts } from '../decisions.ts';
-import { BrokerError } from '../errors.ts';
+import { about } from '../errors.ts';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { Store } from '../store/store.ts';
 import type { Feed } from './feed.ts';
@@ -60,8 +60,7 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
     const rid = randomUUID();
     const revocation = { ...target, rid, at: now() / 1000, ...(reason && { reason }) };
     const id = await feed.publish(revocation).catch((error: unknown) => {
-      if (error instanceof BrokerError) Object.assign(error.facts, { rid });
-      throw error;
+      throw about(error, { rid });
     });
     if (name !== undefined) done.set(name, { id, rid });
     return { id, rid, target, sessions: await counted };

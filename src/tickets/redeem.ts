@@ -1,4 +1,4 @@
-import { BrokerError, type RefusalCode } from '../errors.ts';
+import { about, BrokerError, type RefusalCode } from '../errors.ts';
 import type { TicketSession } from '../sessions/session.ts';
 import type { Allowance, Redemption, Store } from '../store/store.ts';
 import type { Claim } from './record.ts';
@@ -30,8 +30,7 @@ export async function redeem(
   const id = ticketId(ticket);
   const asked = { ...claim, sessionId: newSessionId(randomBytes) };
   const redemption = await store.redeem(id, asked, allowance).catch((error: unknown) => {
-    if (error instanceof BrokerError) Object.assign(error.facts, { ticket_id: id });
-    throw error;
+    throw about(error, { ticket_id: id });
   });
   if (redemption.outcome !== 'redeemed') throw refused(id, redemption);
 

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { BrokerError } from '../errors.ts';
+import { about, BrokerError } from '../errors.ts';
 import { checkOrigin } from '../origin.ts';
 import type { Peer } from '../sessions/live-sessions.ts';
 import type { Session } from '../sessions/session.ts';
@@ -90,8 +90,7 @@ async function opened(via: Opened['via'], session: Promise<Session>): Promise<Op
   try {
     return { session: await session, via };
   } catch (error) {
-    if (error instanceof BrokerError) Object.assign(error.facts, { via });
-    throw error;
+    throw about(error, { via });
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { BindIp } from '../address.ts';
 import { type Decide, type Facts, tellSession, tellWhereabouts } from '../decisions.ts';
-import { BrokerError } from '../errors.ts';
+import { about, BrokerError } from '../errors.ts';
 import { anotherSubject, type Refresh } from '../sessions/refresh.ts';
 import type { Gate } from './gate.ts';
 
@@ -28,8 +28,7 @@ export function sessionRefresh({ decide, log, gate, bindIp }: SessionRefreshOpti
         return fresh;
       } catch (error) {
         // A used ticket names the session that it opened, and a revoked one its subject: this is about the one that is open.
-        if (error instanceof BrokerError) Object.assign(error.facts, { session_id, sub });
-        throw error;
+        throw about(error, { session_id, sub });
       }
     });
   };

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { newTicket, ticketId } from '../../src/tickets/ticket.ts';
 import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
 import { ask, handshake } from '../support/e2e-raw-http.ts';
 import { until } from '../support/e2e-until.ts';
@@ -130,10 +132,14 @@ describe('while Redis hangs', () => {
   });
 
   // All at once, while the connection still looks alive: afterwards the broker may know better.
-  test('nobody who asks in its first second waits for ever', async () => {
-    const answers = await Promise.all(Object.values(calls).map((ask) => ask()));
+  test('nobody who asks in its first second waits for ever, and of each it is logged what they asked for', async () => {
+    const tickets = Array.from({ length: 10 }, () => newTicket(randomBytes));
+    const asked = [...Object.values(calls).map((ask) => ask()), ...tickets.map(upgrade)];
+    const answers = await Promise.all(asked);
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 503));
     expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(deadline);
+    const logged = () => broker.decisions().map(({ ticket_id }) => ticket_id);
+    await expect.poll(logged).toEqual(expect.arrayContaining(tickets.map(ticketId)));
   });
 
   refusesWithoutDelay();
