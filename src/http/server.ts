@@ -10,7 +10,8 @@ import type { App } from './type-provider.ts';
 
 /** Fastify as it is set up here, with all that holds for every route and with no route yet. */
 export async function createServer(config: Config, log: Logger): Promise<App> {
-  const busy = new WeakSet<object>();
+  /** How many answers a connection is still to be given. */
+  const owed = new WeakMap<object, number>();
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -33,8 +34,8 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
       shouldUpgradeCallback: ({ method, url = '', headers, httpVersion, socket }) =>
         method === 'GET' &&
         httpVersion === '1.1' &&
-        // The answer to an earlier request on the connection is still to come.
-        !busy.has(socket) &&
+        // It would come in the middle of the WebSocket's frames.
+        !owed.get(socket) &&
         headers.upgrade?.toLowerCase() === 'websocket' &&
         config.TIERS.has('ws') &&
         config.WS_PATH.includes(url.split('?', 1)[0] ?? ''),
@@ -42,8 +43,8 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
 
   app.server.on('request', ({ socket }, response) => {
-    busy.add(socket);
-    response.once('close', () => busy.delete(socket));
+    owed.set(socket, (owed.get(socket) ?? 0) + 1);
+    response.once('close', () => owed.set(socket, (owed.get(socket) ?? 0) - 1));
   });
   registerRefusals(app);
   let stopping = false;

@@ -145,6 +145,20 @@ describe('a broker of its own process', () => {
     },
   );
 
+  test('a handshake between two answers does not put the second one into the WebSocket', async () => {
+    const { ticket } = await broker.mint();
+    const socket = await dial(broker.port);
+    const body = JSON.stringify({ username: 'alice', password });
+    const login = `POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    socket.write(`GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n${login}`);
+    await readUntil(socket, '{"status":"ok"}');
+    socket.write(handshake({ target: target(ticket) }));
+    await readUntil(socket, 'HTTP/1.1 200 OK', 'HTTP/1.1 426 ');
+    socket.destroy();
+    await opens(broker, ticket);
+    await nothingLeft();
+  });
+
   test('a request in one packet before a handshake does not keep the process from stopping', async () => {
     const own = await startBroker({ DRAIN_TIMEOUT: '3' });
     const { ticket } = await own.mint();
