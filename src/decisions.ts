@@ -3,6 +3,7 @@ import type { BindIp } from './address.ts';
 import type { Audit } from './audit/audit.ts';
 import { BrokerError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
+import { mayBeSecret } from './secret-forms.ts';
 import type { Session } from './sessions/session.ts';
 
 /** What a decision was about. Nothing in it may be a secret. */
@@ -74,7 +75,7 @@ export function tellSession(facts: Facts, session: Session, bindIp: BindIp): voi
   if (bindIp === 'log' && record.ip !== undefined && record.ip !== facts.ip) facts.bound_to = record.ip;
 }
 
-/** Adds where a client comes from and goes to, as far as that can be no ticket or token in the wrong place. */
+/** Adds where a client comes from and goes to, unless it looks like a secret put in the wrong place. */
 export function tellWhereabouts(
   facts: Facts,
   { origin, aud, room }: { origin?: string | undefined; aud?: string | undefined; room?: string | undefined },
@@ -85,7 +86,7 @@ export function tellWhereabouts(
 }
 
 function isHarmless(text: string | undefined): text is string {
-  return text !== undefined && text.length <= 300 && !/wst_|wsr_|eyJ|\p{Cc}/u.test(text);
+  return text !== undefined && text.length <= 300 && !mayBeSecret.test(text) && !/\p{Cc}/u.test(text);
 }
 
 /**

@@ -185,5 +185,5 @@ function withTicket(url: URL, ticket: string): string {
 
 /** What a server says when it closes is for people to read: nothing that opens anything is passed on with it. */
 function withoutSecrets(text: string): string {
-  return text.replace(/wst_[\w-]+|eyJ[\w.-]+/g, '…');
+  return text.replace(/(?:ws[tkr]_|eyJ)[\w.-]+/g, '…');
 }

@@ -42,13 +42,19 @@ describe('a decision', () => {
   });
 });
 
-test('a ticket in the place of an audience is in no decision', async () => {
+test.each([
+  ['a ticket', (ticket: string) => ticket],
+  ['a service key', () => `wsk_${'A'.repeat(43)}`],
+  ['a refresh token', () => `wsr_${'A'.repeat(22)}.1.${'A'.repeat(43)}`],
+  ['a JWT', () => 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln'],
+])('%s in the place of an audience is in no decision', async (_what, secretOf) => {
   const broker = await testApp();
   const { ticket } = await broker.ticket();
-  await broker.app.inject(`/verify?aud=${ticket}&ticket=${ticket}`);
+  const secret = secretOf(ticket);
+  await broker.app.inject(`/verify?aud=${secret}&ticket=${ticket}`);
   const [decision] = broker.decisions().slice(-1);
   expect(decision).toMatchObject({ decision: 'redeem', via: 'verify', granted: true });
-  expect(broker.logs()).not.toContain(ticket);
+  expect(broker.logs()).not.toContain(secret);
   await broker.close();
 });
 

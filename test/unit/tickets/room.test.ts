@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { isRoom } from '../../../src/tickets/room.ts';
 
-const [ticket, refreshToken] = [`wst_${'A'.repeat(43)}`, `wsr_${'A'.repeat(22)}.1.${'A'.repeat(43)}`];
+const ticket = `wst_${'A'.repeat(43)}`;
+const refreshToken = `wsr_${'A'.repeat(22)}.1.${'A'.repeat(43)}`;
+const serviceKey = `wsk_${'A'.repeat(43)}`;
+const jwt = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln';
 
 test.each(['lobby', 'why?', 'wst_', 'a wst_short b', 'heyJude', 'räume/😀', 'x'.repeat(128)])(
   'a room may be called %j',
@@ -17,6 +20,8 @@ test.each([
   ['a ticket', ticket],
   ['a ticket within', `lobby?ticket=${ticket}&x`],
   ['a refresh token', `lobby ${refreshToken}`],
+  ['a service key', `lobby-${serviceKey}`],
+  ['a JWT', `lobby ${jwt}`],
   ['no text', 7],
 ])('not what holds %s', (_what, name) => {
   expect(isRoom(name)).toBe(false);
