@@ -1,3 +1,4 @@
+import { repeatedly } from '../repeatedly.ts';
 import type { Revoke } from '../revocations/revoke.ts';
 import type { Users } from './users-file.ts';
 
@@ -16,9 +17,9 @@ const looks = 3;
 
 /**
  * Revokes whoever is removed from the users file while this process runs. A revocation that cannot be made safe is tried
- * again until it is. @returns what ends that
+ * again until it is. @returns what ends that, once no revocation is under way
  */
-export function revokeRemovedUsers({ users, revoke, now }: RemovedUsersOptions): () => void {
+export function revokeRemovedUsers({ users, revoke, now }: RemovedUsersOptions): () => Promise<void> {
   const known = new Set(users().keys());
   const missing = new Map<string, number>();
   const removed = new Map<string, number>();
@@ -41,6 +42,5 @@ export function revokeRemovedUsers({ users, revoke, now }: RemovedUsersOptions):
       removed.delete(sub);
     }
   };
-  const timer = setInterval(() => void look().catch(() => {}), interval).unref();
-  return () => clearInterval(timer);
+  return repeatedly(interval, look).stop;
 }

@@ -1,3 +1,4 @@
+import { repeatedly } from '../repeatedly.ts';
 import { isHeldElsewhere, type ListedSession, type Registry } from '../sessions/registry.ts';
 import type { RedisConnection } from './connection.ts';
 import { enlisting } from './enlisting.ts';
@@ -21,7 +22,7 @@ export interface HeldSessionsOptions {
 /** The sessions that this node has listed. */
 export interface HeldSessions extends Pick<Registry, 'add' | 'remove'> {
   has(session_id: string): boolean;
-  /** Renews this node's lease: the answer always holds it. */
+  /** Renews this node's lease, and answers all nodes whose lease is good, itself included. */
   liveNodes(): Promise<Set<string>>;
   /** Says nothing any more. */
   stop(): Promise<void>;
@@ -58,8 +59,8 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     const asked = performance.now();
     const answer = await connection.run('lease', hashes.nodes, leaseMs, node);
     const [entered, live] = answer as [number, string[]];
-    // Its sessions may have been swept away meanwhile, and one that was added since hides that; so does a lease in between
-    // whose answer was lost.
+    // While we had no lease, others may have swept our sessions away. Nothing else shows it: one that was added since makes
+    // the hash again, and a renewal whose answer was lost the lease.
     if (entered === 1 || performance.now() - leased >= leaseMs) complete = undefined;
     leased = asked;
     return new Set(live);
@@ -165,15 +166,8 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     }
     forgetRemovals();
   };
-  let renewing: Promise<void> | undefined;
-  const renewal = setInterval(() => {
-    // One that says everything again may take longer than the time to the next.
-    renewing ??= renew()
-      .catch(() => {})
-      .finally(() => {
-        renewing = undefined;
-      });
-  }, leaseMs / 3).unref();
+  // One that says everything again may take longer than the time to the next.
+  const renewal = repeatedly(leaseMs / 3, renew);
 
   return {
     async add(session) {
@@ -194,8 +188,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
 
     async stop() {
       stopped = true;
-      clearInterval(renewal);
-      await Promise.allSettled([renewing, settled()]);
+      await Promise.all([renewal.stop(), settled()]);
     },
   };
 }

@@ -1,4 +1,5 @@
 import { type Backplane, mostMembers, type Occupant } from '../chat/backplane.ts';
+import { repeatedly } from '../repeatedly.ts';
 import type { ChatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
 import { slices } from './slices.ts';
@@ -42,13 +43,7 @@ export function redisPresence({
       await Promise.allSettled(some.map(({ room, who }) => tell(room, who)));
     }
   };
-  let isRenewing = false;
-  const renewal = setInterval(async () => {
-    if (isRenewing) return;
-    isRenewing = true;
-    await tellAll(announced.values(), tellArrival);
-    isRenewing = false;
-  }, leaseMs / 3).unref();
+  const renewal = repeatedly(leaseMs / 3, () => tellAll(announced.values(), tellArrival));
 
   return {
     async arrive(room, who) {
@@ -66,9 +61,9 @@ export function redisPresence({
       return members.flatMap((sub, n) => (n % 2 === 0 ? [{ sub, username: members[n + 1] ?? '' }] : []));
     },
     async close() {
-      clearInterval(renewal);
       const all = [...announced.values()];
       announced.clear();
+      await renewal.stop();
       await tellAll(all, tellDeparture);
     },
   };

@@ -30,7 +30,9 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
     async ofSubject(sub) {
       const key = hashes.forSubject(sub);
-      const [live, all] = await Promise.all([held.liveNodes(), hashes.all(key)]);
+      const all = await hashes.all(key);
+      // Afterwards: a node has its lease before anything is listed for it.
+      const live = await held.liveNodes();
       const gone = all.filter((session) => isOver(session) || !isHeld(session, live));
       if (gone.length > 0) {
         await connection.command('HDEL', key, ...gone.map(({ session_id }) => session_id));

@@ -22,7 +22,9 @@ import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const prefix = `test-${randomUUID()}:`;
 
-async function open(node: string, url = inject('redisUrl'), leaseMs = 15_000) {
+type Slow = (command: string) => Promise<unknown> | undefined;
+
+async function open(node: string, url = inject('redisUrl'), leaseMs = 15_000, slow: Slow = () => undefined) {
   const { promise: connected, resolve } = Promise.withResolvers<void>();
   const connection = connect({
     url,
@@ -30,7 +32,14 @@ async function open(node: string, url = inject('redisUrl'), leaseMs = 15_000) {
     onState: (state) => state === 'connected' && resolve(),
   });
   await connected;
-  return redisRegistry({ connection, prefix, node, now: Date.now, sessionTtl: 3600, leaseMs });
+  const command: typeof connection.command = async (name, ...rest) => {
+    await slow(name);
+    return connection.command(name, ...rest);
+  };
+  return redisRegistry({
+    connection: { ...connection, command },
+    ...{ prefix, node, now: Date.now, sessionTtl: 3600, leaseMs },
+  });
 }
 
 const aSession = (node: string, sub: string): ListedSession => ({
@@ -78,6 +87,20 @@ describe('Redis registry', () => {
     looking = false;
     await looks;
     await here.close();
+  });
+
+  // In Cluster, leases and sessions are on different primaries, and one may answer later than the other.
+  test('nor where the sessions are read later than the leases', async () => {
+    const there = await open('late');
+    const session = aSession('late', 'latecomer');
+    let added: Promise<void> | undefined;
+    const slow: Slow = (name) => {
+      if (name === 'HVALS') added ??= there.add(session);
+      return added;
+    };
+    const here = await open('early', inject('redisUrl'), 15_000, slow);
+    for (let times = 0; times < 2; times++) expect(await here.ofSubject('latecomer')).toEqual([session]);
+    await Promise.all([here.close(), there.close()]);
   });
 
   test('forgets the sessions of a node that is gone, within its lease', async () => {

@@ -3,12 +3,12 @@ import { revokeRemovedUsers } from '../../../src/credentials/removed-users.ts';
 import { BrokerError } from '../../../src/errors.ts';
 
 const now = Date.parse('2026-03-01T10:00:00Z');
-let stop: () => void;
+let stop: () => Promise<void>;
 beforeEach(() => {
   vi.useFakeTimers({ now });
 });
-afterEach(() => {
-  stop();
+afterEach(async () => {
+  await stop();
   vi.useRealTimers();
 });
 
@@ -16,6 +16,7 @@ function watching(...names: string[]) {
   const file = (present: readonly string[]) => new Map(present.map((name) => [name, 'a hash']));
   let users = file(names);
   let reachable = true;
+  let answerAfterMs = 0;
   const revoked: unknown[] = [];
   stop = revokeRemovedUsers({
     users: () => users,
@@ -23,6 +24,8 @@ function watching(...names: string[]) {
     async revoke(target) {
       if (!reachable) throw new BrokerError('store_unavailable');
       revoked.push(target);
+      // The fake timers leave node:timers/promises alone.
+      if (answerAfterMs > 0) await new Promise((resolve) => setTimeout(resolve, answerAfterMs));
       return { id: '1-0', rid: 'r', target, sessions: 0 };
     },
   });
@@ -33,6 +36,9 @@ function watching(...names: string[]) {
     },
     reach(redis: boolean) {
       reachable = redis;
+    },
+    delay(seconds: number) {
+      answerAfterMs = seconds * 1000;
     },
     pass: (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000),
   };
@@ -69,6 +75,14 @@ test('a revocation that cannot be made is made later, though the user has come b
   reach(true);
   await pass(1);
   expect(revoked).toEqual([{ sub: 'bob', issued_before: now / 1000 + 3 }]);
+});
+
+test('a revocation that takes longer than a second is made once', async () => {
+  const { revoked, write, delay, pass } = watching('alice', 'bob');
+  delay(2.5);
+  write('alice');
+  await pass(10);
+  expect(revoked).toHaveLength(1);
 });
 
 test('one who came later is watched, too, and revoked again when removed again', async () => {
