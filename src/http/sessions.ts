@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { requireScope, requireService } from '../credentials/caller.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
@@ -19,11 +20,23 @@ export interface SessionRoutesOptions {
   now: () => number;
 }
 
+/** Milliseconds in which a node lists whom it has welcomed, also a busy one. */
+const listedWithinMs = 100;
+
 /** `/sessions`: who is connected where, and how that is ended. */
 export function sessionRoutes(
   app: App,
   { authenticate, decide, revoke, registry, now }: SessionRoutesOptions,
 ): void {
+  const isListed = async (sub: string, session_id: string) =>
+    (await registry.ofSubject(sub)).some((session) => session.session_id === session_id);
+  /** Another node may have welcomed it just now, and be about to list it. */
+  const isOwn = async (sub: string, session_id: string) => {
+    if (await isListed(sub, session_id)) return true;
+    await sleep(listedWithinMs);
+    return isListed(sub, session_id);
+  };
+
   app.get(
     '/sessions',
     {
@@ -83,9 +96,8 @@ export function sessionRoutes(
           requireScope(caller, 'revoke');
         } else {
           Object.assign(facts, { by: 'user', sub: caller.sub });
-          const own = await registry.ofSubject(caller.sub);
           // Whether it is another's is nobody's business.
-          if (!own.some((session) => session.session_id === session_id)) {
+          if (!(await isOwn(caller.sub, session_id))) {
             throw new BrokerError('not_found', { reason: 'not_listed' });
           }
         }

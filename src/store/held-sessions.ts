@@ -22,6 +22,8 @@ export interface HeldSessionsOptions {
 /** The sessions that this node has listed. */
 export interface HeldSessions extends Pick<Registry, 'add' | 'remove'> {
   has(session_id: string): boolean;
+  /** Resolves once what has been added or removed until now is written, or has failed. */
+  settled(): Promise<void>;
   /** Renews this node's lease, and answers all nodes whose lease is good, itself included. */
   liveNodes(): Promise<Set<string>>;
   /** Says nothing any more. */
@@ -53,7 +55,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   let complete: string | undefined;
   let stopped = false;
   /** When the last lease that was answered was asked for, by `performance.now()`. */
-  let leased = performance.now();
+  let leased = Number.NEGATIVE_INFINITY;
 
   const liveNodes = async () => {
     const asked = performance.now();
@@ -65,8 +67,11 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     leased = asked;
     return new Set(live);
   };
-  // The lease first: others sweep away what belongs to a node without one.
-  const { enter, settled } = enlisting(connection, liveNodes);
+  // Others sweep away what belongs to a node without a lease.
+  const leaseFirst = async () => {
+    if (performance.now() - leased >= leaseMs / 2) await liveNodes();
+  };
+  const { enter, settled } = enlisting(connection, leaseFirst);
 
   /** Where a session is listed: with this node or, held elsewhere, with those of all nodes that end in the same hour. */
   const placeOf = (session: ListedSession) => {
@@ -184,6 +189,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     },
 
     has: (session_id) => held.has(session_id),
+    settled,
     liveNodes,
 
     async stop() {

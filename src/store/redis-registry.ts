@@ -30,6 +30,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
     async ofSubject(sub) {
       const key = hashes.forSubject(sub);
+      await held.settled();
       const all = await hashes.all(key);
       // Afterwards: a node has its lease before anything is listed for it.
       const live = await held.liveNodes();
@@ -41,6 +42,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
     },
 
     async page(cursor = '') {
+      await held.settled();
       const live = [...(await held.liveNodes())].sort();
       const [name = live[0] ?? '', position = '0'] = cursor === '' ? [] : cursor.split(/:(?=\d+$)/);
       const { sessions, next } = await hashes.some(hashes.ofNode(name), position);
@@ -52,6 +54,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
     },
 
     async find(session_id) {
+      await held.settled();
       const live = [...(await held.liveNodes())];
       const found = await hashes.named(session_id, live.map(hashes.ofNode));
       return found.find((session) => !isOver(session));
