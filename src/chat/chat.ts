@@ -2,6 +2,7 @@ import { BrokerError, type RefusalCode, refusals } from '../errors.ts';
 import { allowance } from '../sessions/allowance.ts';
 import { closeCodes } from '../sessions/close-codes.ts';
 import type { Enter, Message } from '../sessions/connection.ts';
+import { slices } from '../slices.ts';
 import type { Backplane, Said } from './backplane.ts';
 import { faultOf, isReserved, type Spoken } from './message.ts';
 import { type Member, Room } from './room.ts';
@@ -21,6 +22,10 @@ export interface ChatOptions {
 const lobby = 'lobby';
 /** Rooms that one socket may be in, and bytes that it may say at once: what is said is kept for a while. */
 const mostRooms = 100;
+/** Rooms of all sockets together that a subject has on this node: each takes 0.7 KB of the store where nobody else is in it. */
+const mostRoomsOfSubject = 1000;
+/** Rooms that a closed socket leaves at once: a proxy that ends closes thousands of sockets in one moment. */
+const leftAtOnce = 10;
 const mostBytes = 4096;
 /** Messages of a socket that wait for the store at once. */
 const mostWaiting = 100;
@@ -33,7 +38,14 @@ const joinsPerSecond = 10;
  */
 export function createChat({ backplane, now, randomUUID, log }: ChatOptions): Enter {
   const rooms = new Map<string, Room>();
+  /** In how many rooms the sockets of each subject are. */
+  const places = new Map<string, number>();
 
+  const count = (sub: string, change: 1 | -1) => {
+    const now = (places.get(sub) ?? 0) + change;
+    if (now > 0) places.set(sub, now);
+    else places.delete(sub);
+  };
   const roomOf = (name: string): Room => {
     const known = rooms.get(name);
     if (known) return known;
@@ -44,13 +56,19 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
 
   const enter = (member: Member, name: string): Room => {
     const room = roomOf(name);
-    if (!member.rooms.has(room)) member.rooms.set(room, room.members.add(member));
+    if (member.rooms.has(room)) return room;
+    member.rooms.set(room, room.members.add(member));
+    count(member.who.sub, 1);
     return room;
   };
 
   const join = async (member: Member, name: string) => {
-    if (member.rooms.size >= mostRooms && !inRoom(member, name)) {
-      return refuse(member, { type: 'join' }, 'too_many_rooms', `A socket may be in ${mostRooms} rooms.`);
+    if (!inRoom(member, name)) {
+      const tooMany = (text: string) => refuse(member, { type: 'join' }, 'too_many_rooms', text);
+      if (member.rooms.size >= mostRooms) return tooMany(`A socket may be in ${mostRooms} rooms.`);
+      if ((places.get(member.who.sub) ?? 0) >= mostRoomsOfSubject) {
+        return tooMany(`Your sockets here may be in ${mostRoomsOfSubject} rooms together.`);
+      }
     }
     if (member.joins.take() > 0) {
       return refuse(
@@ -85,7 +103,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
 
   const leave = async (member: Member, room: Room) => {
     member.rooms.get(room)?.();
-    member.rooms.delete(room);
+    if (member.rooms.delete(room)) count(member.who.sub, -1);
     if (room.members.size === 0) {
       rooms.delete(room.name);
       room.close();
@@ -166,7 +184,11 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
       },
       leave() {
         // Whom the store does not hear of is gone with their lease.
-        next(() => Promise.allSettled([...member.rooms.keys()].map((room) => leave(member, room))));
+        next(async () => {
+          for (const some of slices([...member.rooms.keys()], leftAtOnce)) {
+            await Promise.allSettled(some.map((room) => leave(member, room)));
+          }
+        });
       },
     };
   };

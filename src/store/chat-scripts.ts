@@ -19,14 +19,15 @@ return {}
 
 /**
  * KEYS: the subjects in a room, their usernames, the nodes of one of them. ARGV: the node, the subject, its username,
- * lease in ms. Also renews. Answers whether the subject was on no node before; if it was, its username stays.
+ * lease in ms. Also renews. Answers whether the subject was on no node before; if it was, its username stays. What a full
+ * Redis refuses comes first: to a script that has written already, it refuses nothing.
  */
 export const arriveScript = `${clock}
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
-local isNew = redis.call('ZCARD', KEYS[3]) == 0
+local isNew = #redis.call('ZRANGE', KEYS[3], '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1) == 0
 local till = now + ARGV[4]
 redis.call('ZADD', KEYS[1], till, ARGV[2])
 if isNew or not redis.call('HGET', KEYS[2], ARGV[2]) then redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
 redis.call('ZADD', KEYS[3], till, ARGV[1])
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[4]) end
 return {isNew and 1 or 0}

@@ -1,10 +1,10 @@
 import { repeatedly } from '../repeatedly.ts';
 import { isHeldElsewhere, type ListedSession, type Registry } from '../sessions/registry.ts';
+import { slices } from '../slices.ts';
 import type { RedisConnection } from './connection.ts';
 import { enlisting } from './enlisting.ts';
 import type { RegistryHashes } from './registry-hashes.ts';
 import { infoField } from './self-test.ts';
-import { slices } from './slices.ts';
 
 export interface HeldSessionsOptions {
   connection: RedisConnection;

@@ -8,12 +8,12 @@ import {
   type Said,
 } from '../chat/backplane.ts';
 import { BrokerError } from '../errors.ts';
+import { slices } from '../slices.ts';
 import { chatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
 import { reasonOf } from './driver-errors.ts';
 import { redisPresence } from './redis-presence.ts';
 import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
-import { slices } from './slices.ts';
 
 export interface RedisBackplaneOptions extends BackplaneLimits {
   connection: RedisConnection;

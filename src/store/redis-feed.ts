@@ -4,8 +4,8 @@ import { BrokerError } from '../errors.ts';
 import type { Feed, FeedEntry } from '../revocations/feed.ts';
 import { Retained, type RetainedOptions } from '../revocations/retained.ts';
 import type { Revocation } from '../revocations/revocation.ts';
+import { slices } from '../slices.ts';
 import type { RedisConnection } from './connection.ts';
-import { slices } from './slices.ts';
 
 export interface RedisFeedOptions extends RetainedOptions {
   /** Its own: reading waits for entries, and what else went over it would wait with it. */

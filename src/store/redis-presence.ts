@@ -1,8 +1,8 @@
 import { type Backplane, mostMembers, type Occupant } from '../chat/backplane.ts';
 import { repeatedly } from '../repeatedly.ts';
+import { slices } from '../slices.ts';
 import type { ChatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
-import { slices } from './slices.ts';
 
 /** Scripts that are sent at once. */
 const tellAtOnce = 100;

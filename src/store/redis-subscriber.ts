@@ -1,5 +1,5 @@
+import { slices } from '../slices.ts';
 import { type ClientOptions, openSubscriber, type Redis } from './redis-client.ts';
-import { slices } from './slices.ts';
 
 /** Milliseconds after which a subscription that was refused is tried again. */
 const retryMs = 1000;

@@ -57,6 +57,18 @@ const who = { sub: 'alice', username: 'Alice' };
 
 backplaneContract('Redis', ({ history }) => open({ history }));
 
+test('nobody arrives in a Redis that is full', async () => {
+  const redis = await startRedisServer(['--maxmemory-policy', 'noeviction']);
+  const backplane = await open({ url: redis.url });
+  await command(redis, 'CONFIG', 'SET', 'maxmemory', '1');
+  await expect(backplane.arrive('lobby', who)).rejects.toMatchObject({ code: 'store_unavailable' });
+  expect(await command(redis, 'DBSIZE')).toBe(0);
+  await command(redis, 'CONFIG', 'SET', 'maxmemory', '0');
+  expect(await backplane.arrive('lobby', who)).toBe(true);
+  await backplane.close();
+  await redis.dispose();
+});
+
 describe('in Cluster', () => {
   let cluster: ClusterTopology;
   beforeAll(async () => {

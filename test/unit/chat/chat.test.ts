@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Backplane } from '../../../src/chat/backplane.ts';
 import { createChat } from '../../../src/chat/chat.ts';
 import { BrokerError } from '../../../src/errors.ts';
@@ -144,17 +144,72 @@ test('what is nested too deep to be said again is refused, and no bug', async ()
 
 test('who leaves while the history is still on its way is nowhere afterwards', async () => {
   const { promise: answered, resolve } = Promise.withResolvers<void>();
+  const steps: string[] = [];
   const backplane = backplaneWith((memory) => ({
     async history(room) {
       await answered;
       return memory.history(room);
+    },
+    async arrive(room, who) {
+      steps.push('arrives');
+      return memory.arrive(room, who);
+    },
+    async depart(room, who) {
+      steps.push('departs');
+      return memory.depart(room, who);
     },
   }));
   const alice = come(chatOn(backplane), 'alice');
   alice.receive({ type: 'join' });
   alice.leave();
   resolve();
-  await expect.poll(() => backplane.members('lobby')).toEqual([]);
+  await expect.poll(() => steps).toEqual(['arrives', 'departs']);
+  expect(await backplane.members('lobby')).toEqual([]);
+});
+
+describe('a subject with many sockets', () => {
+  /** Each in the lobby and in 99 rooms more, all of them different. */
+  async function crowd(backplane: Backplane, sockets: number) {
+    let clock = 0;
+    const enter = chatOn(backplane, () => clock);
+    const all = Array.from({ length: sockets }, () => come(enter, 'alice'));
+    for (const [socket, { receive, heard }] of all.entries()) {
+      for (let n = 1; n < 100; n++) {
+        clock += 100;
+        receive({ type: 'join', room: `${socket} ${n}` });
+        while (heard.filter(({ type }) => type !== 'presence').length < n) await nextTurn();
+      }
+    }
+    return all;
+  }
+
+  test('is in a thousand rooms at most, and in others once it has left some', async () => {
+    const backplane = memoryBackplane({ history: 0 });
+    const all = await crowd(backplane, 11);
+    const last = all.at(-1);
+    expect(last?.heard.filter(({ error }) => error === 'too_many_rooms')).toHaveLength(99);
+    all[0]?.leave();
+    await expect.poll(() => backplane.members('0 99')).toEqual([]);
+    last?.receive({ type: 'join', room: 'one more' });
+    await expect.poll(() => backplane.members('one more')).toHaveLength(1);
+  });
+
+  test('leaves its rooms a few at a time', async () => {
+    let [atOnce, most, left] = [0, 0, 0];
+    const backplane = backplaneWith((memory) => ({
+      async depart(room, who) {
+        most = Math.max(most, ++atOnce);
+        await nextTurn();
+        atOnce--;
+        left++;
+        return memory.depart(room, who);
+      },
+    }));
+    const [alice] = await crowd(backplane, 1);
+    alice?.leave();
+    await expect.poll(() => left).toBe(99);
+    expect(most).toBe(10);
+  });
 });
 
 /** Two sockets of one user, both of which wait for the store. */
