@@ -35,6 +35,7 @@ import { listedUntilTheEnd } from './sessions/listed-until.ts';
 import { liveSessions } from './sessions/live-sessions.ts';
 import { liveSockets } from './sessions/live-sockets.ts';
 import type { Registry } from './sessions/registry.ts';
+import { unrevoked } from './sessions/unrevoked.ts';
 import type { Store } from './store/store.ts';
 import { presenter } from './tickets/present.ts';
 import type { RandomBytes } from './tickets/ticket.ts';
@@ -77,6 +78,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   const authenticate = authenticator(credentials, feed);
   if (config.METRICS_PORT === undefined) metricsRoute(app, { authenticate, metrics });
 
+  const standing = unrevoked(registry, feed);
   const list = listedUntilTheEnd({ registry, node, now, log });
   const attempts =
     config.ATTEMPT_LIMIT === 0
@@ -127,7 +129,14 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       bindIp: config.BIND_IP,
     });
     revocationRoutes(app, { authenticate, decide, revoke, feed, now });
-    sessionRoutes(app, { authenticate, decide, revoke, registry, now });
+    sessionRoutes(app, {
+      authenticate,
+      decide,
+      revoke,
+      registry: standing,
+      loginLimit: config.LOGIN_LIMIT,
+      now,
+    });
     jwksRoute(app, credentials.jwks);
     if (credentials.testToken) {
       const { testToken } = credentials;
@@ -173,7 +182,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       log,
       recordEnd: recordEnds(audit),
       feed,
-      registry,
+      registry: standing,
       node,
       maxPerSubject: config.MAX_SESSIONS_PER_SUB,
       async endSessions(listed) {

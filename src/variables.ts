@@ -103,7 +103,12 @@ export const variables = {
   ATTEMPT_LIMIT: seconds(10, 0, 1_000_000, 'redemption attempts per address and window; 0 = off'),
   ATTEMPT_WINDOW: seconds(60, 1, day, 'the window of every limit, in seconds'),
   ATTEMPT_COUNT: choice(['failed', 'all'], 'failed', 'which attempts count'),
-  LOGIN_LIMIT: seconds(10, 0, 1_000_000, 'logins per address, and per user name, a window; 0 = off'),
+  LOGIN_LIMIT: seconds(
+    10,
+    0,
+    1_000_000,
+    'logins per address, and per user name, and sessions that a user may end one by one, a window; 0 = off',
+  ),
   MINT_LIMIT: seconds(600, 0, 1_000_000, 'tickets per address, and per subject, a window; 0 = off'),
   TRUST_PROXY: Type.Optional(text('CIDRs whose X-Forwarded-* headers are believed, comma-separated')),
   ALLOWED_ORIGINS: Type.Optional(text('browser origins, comma-separated, or *; unset: the same host')),

@@ -14,6 +14,7 @@ export type LimitName =
   | 'mint_address'
   | 'mint_subject'
   | 'refresh_address'
+  | 'end_subject'
   | 'demo_address';
 
 declare module 'fastify' {

@@ -6,6 +6,7 @@ import { type Revoke, revokeAndTell } from '../revocations/revoke.ts';
 import type { Registry } from '../sessions/registry.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
+import { limit } from './limits.ts';
 import { refusalsOf } from './refusal-schemas.ts';
 import { NoContent } from './schemas.ts';
 import { SessionPage, SessionPath, SessionsQuery } from './session-schemas.ts';
@@ -16,6 +17,8 @@ export interface SessionRoutesOptions {
   decide: Decide;
   revoke: Revoke;
   registry: Registry;
+  /** Sessions that a user may end one by one, a window; 0 = no limit. */
+  loginLimit: number;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -26,15 +29,14 @@ const listedWithinMs = 100;
 /** `/sessions`: who is connected where, and how that is ended. */
 export function sessionRoutes(
   app: App,
-  { authenticate, decide, revoke, registry, now }: SessionRoutesOptions,
+  { authenticate, decide, revoke, registry, loginLimit, now }: SessionRoutesOptions,
 ): void {
-  const isListed = async (sub: string, session_id: string) =>
-    (await registry.ofSubject(sub)).some((session) => session.session_id === session_id);
-  /** Another node may have welcomed it just now, and be about to list it. */
+  const perSubject = limit(app, 'end_subject', loginLimit);
   const isOwn = async (sub: string, session_id: string) => {
-    if (await isListed(sub, session_id)) return true;
+    if (await registry.find(session_id, sub)) return true;
+    // Another node may have welcomed it just now, and be about to list it.
     await sleep(listedWithinMs);
-    return isListed(sub, session_id);
+    return (await registry.find(session_id, sub)) !== undefined;
   };
 
   app.get(
@@ -68,7 +70,7 @@ export function sessionRoutes(
         operationId: 'endSession',
         summary: 'End a session, on whichever node it is',
         description:
-          "For a service key of scope `revoke`: any session, listed or not. For a user: one of those that are listed as their own; 404 for any other, be it another's or over.",
+          "For a service key of scope `revoke`: any session, listed or not. For a user: one of those that are listed as their own; 404 for any other, be it another's or over. `LOGIN_LIMIT` says how many a user may end in a window.",
         tags: ['sessions'],
         security: [{ token: [] }, { serviceKey: [] }],
         params: SessionPath,
@@ -79,6 +81,7 @@ export function sessionRoutes(
             'token_revoked',
             'insufficient_scope',
             'not_found',
+            'rate_limited',
             'store_unavailable',
             'idp_unavailable',
           ),
@@ -100,6 +103,8 @@ export function sessionRoutes(
           if (!(await isOwn(caller.sub, session_id))) {
             throw new BrokerError('not_found', { reason: 'not_listed' });
           }
+          // All nodes remember each for as long as a session can last. Logging out everywhere is one, and is not limited.
+          await perSubject(request, reply, caller.sub);
         }
         await revokeAndTell(facts, revoke, { session_id }, 'session ended');
         return reply.code(204).send(null);

@@ -11,6 +11,7 @@ const limits = {
   mint_address_limit: 'mint',
   mint_subject_limit: 'mint',
   refresh_address_limit: 'refresh',
+  end_subject_limit: 'login',
 } as const satisfies Record<`${Exclude<LimitName, 'demo_address'> | 'attempt'}_limit`, string>;
 
 /** Counts each decision, and once more as what it was about. */

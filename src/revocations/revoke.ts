@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Decide, Facts } from '../decisions.ts';
@@ -6,7 +7,10 @@ import { about } from '../errors.ts';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { Store } from '../store/store.ts';
 import type { Feed } from './feed.ts';
-import type { RevocationTarget } from './revocation.ts';
+import { type RevocationTarget, reaches } from './revocation.ts';
+
+/** Milliseconds that a revocation waits until it is known whom it reaches. */
+const countWithinMs = 100;
 
 export interface RevokeDeps {
   store: Store;
@@ -36,8 +40,12 @@ export type Revoke = (target: RevocationTarget, reason: string | undefined) => P
 export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
   const reached = async (target: RevocationTarget): Promise<ListedSession[]> => {
     if ('sub' in target) {
+      // Those that are closing already, or are held by somebody who does not tell when they have closed, are of an earlier one.
+      const earlier = feed.find({ sub: target.sub, auth_time: 0 });
       const sessions = await registry.ofSubject(target.sub);
-      return sessions.filter(({ auth_time }) => auth_time <= target.issued_before);
+      return sessions.filter(
+        (session) => session.auth_time <= target.issued_before && !(earlier && reaches(earlier, session)),
+      );
     }
     if (!('session_id' in target)) return [];
     const session = await registry.find(target.session_id);
@@ -49,21 +57,24 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
 
   return async (asked, reason) => {
     const target = 'ticket_id' in asked ? await opened(store, asked) : asked;
-    // Only told: what cannot be counted is revoked all the same, and no later.
-    const counted = reached(target).then(
-      ({ length }) => length,
-      () => 0,
-    );
+    // Before: whom it reaches is gone at once. Only told: what cannot be counted soon is revoked all the same.
+    const sessions = await Promise.race([
+      reached(target).then(
+        ({ length }) => length,
+        () => 0,
+      ),
+      sleep(countWithinMs, 0, { ref: false }),
+    ]);
     const name = 'sub' in target ? undefined : JSON.stringify(target);
     const before = name === undefined ? undefined : done.get(name);
-    if (before) return { ...before, target, sessions: await counted };
+    if (before) return { ...before, target, sessions };
     const rid = randomUUID();
     const revocation = { ...target, rid, at: now() / 1000, ...(reason && { reason }) };
     const id = await feed.publish(revocation).catch((error: unknown) => {
       throw about(error, { rid });
     });
     if (name !== undefined) done.set(name, { id, rid });
-    return { id, rid, target, sessions: await counted };
+    return { id, rid, target, sessions };
   };
 }
 

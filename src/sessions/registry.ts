@@ -38,6 +38,7 @@ export interface Registry {
   ofSubject(sub: string): Promise<ListedSession[]>;
   /** All of them, a page at a time. */
   page(cursor: string | undefined): Promise<SessionPage>;
-  find(session_id: string): Promise<ListedSession | undefined>;
+  /** @param sub looks among the sessions of this subject only, which asks no other node */
+  find(session_id: string, sub?: string): Promise<ListedSession | undefined>;
   close(): Promise<void>;
 }

@@ -13,8 +13,9 @@ export function memoryRegistry(now: () => number): Registry {
     },
     ofSubject: async (sub) => listed().filter((session) => session.sub === sub),
     page: async () => ({ sessions: listed() }),
-    find: async (session_id) => {
+    find: async (session_id, sub) => {
       const session = sessions.get(session_id);
+      if (sub !== undefined && session?.sub !== sub) return undefined;
       return session && session.exp * 1000 > now() ? session : undefined;
     },
     async close() {

@@ -53,11 +53,16 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       };
     },
 
-    async find(session_id) {
+    async find(session_id, sub) {
       await held.settled();
-      const live = [...(await held.liveNodes())];
-      const found = await hashes.named(session_id, live.map(hashes.ofNode));
-      return found.find((session) => !isOver(session));
+      if (sub === undefined) {
+        const live = [...(await held.liveNodes())];
+        const found = await hashes.named(session_id, live.map(hashes.ofNode));
+        return found.find((session) => !isOver(session));
+      }
+      const [session] = await hashes.named(session_id, [hashes.forSubject(sub)]);
+      if (!session || isOver(session)) return undefined;
+      return isHeld(session, await held.liveNodes()) ? session : undefined;
     },
 
     async close() {

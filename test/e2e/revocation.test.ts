@@ -188,6 +188,19 @@ describe('two nodes on one Redis', () => {
     others.socket.close();
   });
 
+  test('whoever is welcomed is listed, and may be ended by their user at another node', async () => {
+    const login = await call(a, 'POST', '/api/login', {}, { username: 'alice', password });
+    const token = { authorization: `Bearer ${login.body.token}` };
+    for (let time = 0; time < 5; time++) {
+      const { ticket } = (await call(a, 'POST', '/tickets', token)).body;
+      const { session_id, closed } = await open(b, ticket);
+      const { sessions } = (await call(b, 'GET', '/sessions?sub=alice', backend)).body;
+      expect(sessions).toContainEqual(expect.objectContaining({ session_id }));
+      expect((await call(a, 'DELETE', `/sessions/${session_id}`, token)).status).toBe(204);
+      expect((await closed).code).toBe(3003);
+    }
+  });
+
   test('the feed is followed as server-sent events, and resumed', async () => {
     const read = async (headers: Record<string, string>, until: string) => {
       const controller = new AbortController();

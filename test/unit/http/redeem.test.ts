@@ -106,6 +106,8 @@ describe('POST /tickets/redeem', () => {
       payload: { ticket_id },
     });
     expect(revoked.json()).toMatchObject({ sessions: 1 });
+    const after = await broker.app.inject({ url: '/sessions?sub=alice', headers: bearer('root') });
+    expect(after.json().sessions).not.toContainEqual(expect.objectContaining({ session_id }));
   });
 
   test.each([
