@@ -66,7 +66,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     misspelt: misspelt(env).map(({ name, meant }) => `${name} is not read: is ${meant} meant?`),
   } satisfies Config;
   faults.push(...contradictions(config, (name) => values[name] !== undefined || unread.has(name)));
-  // Whoever opens these files tells it, too, but is never reached.
+  // openCredentials would tell these too, but is not reached after a ConfigFault.
   if (faults.length > 0)
     throw new ConfigFault([...faults, ...credentialsFileFaults(values), ...config.misspelt]);
   return Object.freeze(config);

@@ -10,7 +10,7 @@ export const refusals = {
   invalid_credentials: { status: 401, close: 1008, text: 'Wrong username or password.' },
   invalid_grant: { status: 401, close: 1008, text: 'Wrong username or password.' },
   invalid_token: { status: 401, close: 1008, text: 'A valid bearer token or service key is required.' },
-  token_revoked: { status: 401, close: 3003, text: 'This token has been revoked: log in again.' },
+  token_revoked: { status: 401, close: 1008, text: 'This token has been revoked: log in again.' },
   invalid_ticket: { status: 401, close: 1008, text: 'A valid, unused ticket is required: fetch a new one.' },
   insufficient_scope: { status: 403, close: 1008, text: 'This credential does not allow the call.' },
   origin_forbidden: { status: 403, close: 1008, text: 'This origin is not allowed.' },

@@ -33,6 +33,12 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   for (const text of config.misspelt) log.warn(text);
   const now = Date.now;
   const randomBytes = pooledRandomBytes();
+  const issuesTokens = config.USERS_FILE !== undefined || config.demo;
+  if (issuesTokens && !config.JWT_SECRET && !config.JWT_PRIVATE_KEY && !config.REDIS_URL) {
+    log.warn(
+      'JWT_SECRET is unset: tokens are signed with a random secret and are lost when this process ends',
+    );
+  }
   const demo = config.demoAlone ? await demoUsers(randomBytes) : undefined;
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;
   const metrics = createMetrics();

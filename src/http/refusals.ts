@@ -18,6 +18,12 @@ export function refuse(error: FastifyError | BrokerError, request: FastifyReques
   return reply.code(status).headers(headers).send(body);
 }
 
+/** What Ajv says in a way that RFC 6749 5.2 allows in no description, or that tells nobody anything. */
+const inWords = new Map([
+  ['required', 'is required'],
+  ['pattern', 'is empty, too long, or not of the form that /openapi.yaml gives'],
+]);
+
 function fromFramework(error: FastifyError): BrokerError {
   const [fault] = error.validation ?? [];
   if (fault) {
@@ -26,10 +32,8 @@ function fromFramework(error: FastifyError): BrokerError {
     // An unknown field may be a secret in the wrong place. None of ours is so short, and of letters alone.
     const shown = isUnknown && !/^[a-zA-Z_]{1,32}$/.test(field) ? 'a field' : field;
     const path = [fault.instancePath.slice(1).replaceAll('/', '.'), shown].filter(Boolean).join('.');
-    const wrong = isUnknown ? 'is not a known field' : fault.message;
-    return invalid(
-      `${path || error.validationContext} ${fault.keyword === 'required' ? 'is required' : wrong}`,
-    );
+    const wrong = isUnknown ? 'is not a known field' : (inWords.get(fault.keyword) ?? fault.message);
+    return invalid(`${path || error.validationContext} ${wrong}`);
   }
   switch (error.statusCode) {
     case 408:

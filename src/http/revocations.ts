@@ -77,6 +77,8 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
   app.get(
     '/revocations',
     {
+      // It would wait for the end of the stream.
+      exposeHeadRoute: false,
       schema: {
         operationId: 'followRevocations',
         summary: 'Follow the feed as server-sent events',

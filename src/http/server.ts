@@ -57,8 +57,10 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
   app.addHook('preParsing', async () => {
     if (stopping) throw new BrokerError('overloaded', { reason: 'stopping' });
   });
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async ({ headers }, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    // `curl -d ''` calls nothing a form, and `fetch` a text.
+    if (headers['content-length'] === '0') delete headers['content-type'];
   });
   app.removeContentTypeParser('text/plain');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {

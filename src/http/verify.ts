@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BindIp } from '../address.ts';
 import type { Assert } from '../credentials/assertion.ts';
@@ -36,7 +37,8 @@ export interface VerifyOptions {
 
 /** Milliseconds in which a proxy may ask twice about one handshake. */
 const repeatWithinMs = 5000;
-const methods = ['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+/** Some proxies ask with that of the original request. Node hands a CONNECT to nobody here. */
+const methods = METHODS.filter((method) => method !== 'GET' && method !== 'CONNECT');
 
 /**
  * Forward auth: a proxy shows us the handshake before it passes it on, and spends its ticket thereby. Denials are 401 and 403
@@ -56,14 +58,14 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
    * Whether the query is the proxy's own word. After `/verify/` comes what the client asked for, and without a header for that,
    * a proxy may append the client's query: its `aud` must not overrule `WS_AUDIENCE`.
    */
-  const isProxys = ({ params }: FastifyRequest) =>
+  const isProxysOwnQuery = ({ params }: FastifyRequest) =>
     (params as { '*'?: string })['*'] === undefined &&
     (options.uriHeader !== undefined || audience === undefined);
 
   const answer = async (request: FastifyRequest, reply: FastifyReply) => {
     const { address, host } = visitor(request.raw);
     const facts: Facts = { decision: 'redeem', ip: address, via: 'verify' };
-    const aud = isProxys(request) ? (audienceIn(request) ?? audience) : audience;
+    const aud = isProxysOwnQuery(request) ? (audienceIn(request) ?? audience) : audience;
     const session = await decide(request.log, facts, async () => {
       const { headers } = request;
       tellWhereabouts(facts, { origin: headers.origin, aud });
@@ -83,6 +85,7 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
     return reply.code(200).send();
   };
 
+  for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   for (const url of ['/verify', '/verify/*']) {
     app.route({
       method: 'GET',

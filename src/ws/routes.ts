@@ -77,7 +77,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
         operationId: 'connect',
         summary: 'Open the WebSocket with a ticket',
         description:
-          'The ticket comes as the subprotocol `ticket.<ticket>` beside an application protocol, which the server selects, or as `?ticket=`. `WS_ACCEPT` switches on others: `Authorization: Bearer <token>`, `?token=`, and the first message `{"type":"ticket_authenticate","ticket":…}` within 5 s (else 3008). A refusal is said before the upgrade; with `WS_REJECT=close`, as close code 1008 (refused) or 1013 (try again later), reason = error code.',
+          'The ticket comes as the subprotocol `ticket.<ticket>` beside an application protocol, which the server selects, or as `?ticket=`; more than one is 400. `WS_ACCEPT` switches on others: `Authorization: Bearer <token>`, `?token=`, and the first message `{"type":"ticket_authenticate","ticket":…}` within 5 s (else 3008). A refusal is said before the upgrade; with `WS_REJECT=close`, as close code 1008 (refused) or 1013 (try again later), reason = error code.',
         tags: ['socket'],
         querystring: HandshakeQuery,
         response: {

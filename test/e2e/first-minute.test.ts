@@ -72,6 +72,10 @@ afterAll(async () => {
   shells.clear();
 });
 
+test('npm start says what is lost when it ends', () => {
+  for (const lost of ['REDIS_URL is unset', 'JWT_SECRET is unset']) expect(server.stdout()).toContain(lost);
+});
+
 describe('the three lines that npm start prints', () => {
   test('are three', () => {
     expect(lines).toHaveLength(3);

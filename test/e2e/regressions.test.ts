@@ -149,10 +149,10 @@ describe('a broker of its own process', () => {
     const { ticket } = await broker.mint();
     const socket = await dial(broker.port);
     const body = JSON.stringify({ username: 'alice', password });
-    const login = `POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const login = `POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
     socket.write(`GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n${login}`);
     await readUntil(socket, '{"status":"ok"}');
-    socket.write(handshake({ target: target(ticket) }));
+    socket.write(body + handshake({ target: target(ticket) }));
     await readUntil(socket, 'HTTP/1.1 200 OK', 'HTTP/1.1 426 ');
     socket.destroy();
     await opens(broker, ticket);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { type BrokerProcess, sharedStore, startBroker } from '../support/broker-process.ts';
+import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
 import { ask, handshake } from '../support/e2e-raw-http.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
@@ -151,6 +151,20 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
       const late = { decision: 'redeem', via: 'message', granted: false, reason: 'no_ticket_in_time' };
       await expect.poll(broker.decisions).toContainEqual(expect.objectContaining(late));
     });
+  });
+
+  // Last: nobody comes in with a token of before.
+  test('a token that has been revoked is refused in both places', async () => {
+    const login = await fetch(`${closed.url}/api/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ username: 'alice', password }),
+    });
+    const { token } = (await login.json()) as { token: string };
+    const left = await fetch(`${broker.url}/sessions`, { method: 'DELETE', headers: bearer(token) });
+    expect(left.status).toBe(204);
+    expect(await refusal('', bearer(token))).toBe(says.unauthorized);
+    expect(await refusal(`?token=${token}`)).toBe(says.unauthorized);
   });
 });
 

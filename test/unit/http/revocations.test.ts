@@ -5,6 +5,13 @@ import { expect, test } from 'vitest';
 import { testApp } from '../../support/app.ts';
 import { keyOf, serviceKeysFile } from '../../support/service-keys.ts';
 
+test('the feed is not waited for by who asks for its head', async () => {
+  const { app, close } = await testApp({ env: { SERVICE_KEYS_FILE: serviceKeysFile({ node: 'revoke' }) } });
+  const headers = { authorization: `Bearer ${keyOf('node')}` };
+  expect((await app.inject({ method: 'HEAD', url: '/revocations', headers })).statusCode).toBe(404);
+  await close();
+});
+
 test('the feed ends for a key that is taken away, or may only mint from now on', async () => {
   const file = serviceKeysFile({ gone: 'revoke', demoted: 'tickets:redeem', node: 'tickets:redeem' });
   const { app, logs, close } = await testApp({ env: { SERVICE_KEYS_FILE: file } });

@@ -39,12 +39,15 @@ describe('/tickets', () => {
 
     test('takes no body for an empty one', async () => {
       expect((await mint()).statusCode).toBe(201);
-      const typed = await broker.app.inject({
-        method: 'POST',
-        url: '/tickets',
-        headers: { ...bearer, 'content-type': 'application/json' },
-      });
-      expect(typed.statusCode).toBe(201);
+      for (const type of [
+        'application/json',
+        'application/x-www-form-urlencoded',
+        'text/plain;charset=UTF-8',
+      ]) {
+        const headers = { ...bearer, 'content-type': type, 'content-length': '0' };
+        const typed = await broker.app.inject({ method: 'POST', url: '/tickets', headers });
+        expect([type, typed.statusCode]).toEqual([type, 201]);
+      }
     });
 
     test('passes on rooms, context, audience and bindings', async () => {

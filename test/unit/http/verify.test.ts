@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import type { HTTPMethods } from 'fastify';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type TestApp, testApp } from '../../support/app.ts';
@@ -56,7 +57,7 @@ describe('/verify', () => {
   });
 
   test('takes any method, with any body', async () => {
-    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'] as const) {
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'HEAD'] as HTTPMethods[]) {
       const { ticket } = await app.ticket();
       const answer = await app.app.inject({
         method,
