@@ -28,6 +28,8 @@ const algorithms = [
 
 /** Milliseconds between two look-ups of the keys. */
 const cooldownMs = 1000;
+/** Seconds that the provider's clock may be ahead of ours. */
+const clockTolerance = 5;
 
 export interface IdpOptions {
   jwksUrl: string;
@@ -88,7 +90,11 @@ export function idpTokenVerifier({ jwksUrl, issuer, audience, now, fetch }: IdpO
     const payload = await verify(credential).catch((error: unknown) => {
       throw refusedToken(error);
     });
-    const username = payload['preferred_username'] ?? payload['username'] ?? payload['name'];
-    return userFromClaims(payload, username, Number(payload.iat), now() / 1000);
+    const [issued, present] = [Number(payload.iat), now() / 1000];
+    // Later, when its time has come, no revocation of before would reach it.
+    if (issued > present + clockTolerance) throw new BrokerError('invalid_token', { reason: 'iat_ahead' });
+    // Not `name`: people may choose that themselves (OpenID Connect Core 5.7).
+    const username = payload['preferred_username'] ?? payload['username'];
+    return userFromClaims(payload, username, issued, present);
   };
 }

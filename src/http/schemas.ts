@@ -141,7 +141,8 @@ export const RedeemRequest = Type.Object(
     redemption_id: Type.Optional(
       Type.String({
         pattern: '^[\\x21-\\x7e]{1,128}$',
-        description: 'Names the question, so that it can be asked again.',
+        description:
+          'Names the question, so that it can be asked again: 1 to 128 printable ASCII characters, no blank.',
       }),
     ),
   },

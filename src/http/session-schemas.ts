@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { textPart, textPattern } from '../tickets/text.ts';
+import { harmlessPattern, textPart } from '../tickets/text.ts';
 import { Name, SessionId, strict } from './schemas.ts';
 
 export const RevocationRequest = Type.Object(
@@ -13,7 +13,7 @@ export const RevocationRequest = Type.Object(
     ),
     session_id: Type.Optional(SessionId),
     ticket_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })),
-    reason: Type.Optional(Type.String({ pattern: textPattern(100) })),
+    reason: Type.Optional(Type.String({ pattern: harmlessPattern(100) })),
   },
   { ...strict, title: 'RevocationRequest' },
 );

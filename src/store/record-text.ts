@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Claim, TicketRecord } from '../tickets/record.ts';
 
 /** The body of a ticket's value, from the newline before `aud` on: see `scripts.ts` for the whole form. */
@@ -21,7 +22,7 @@ export function recordFromText(text: string): TicketRecord {
   };
 }
 
-/** A claim in the order of the redeem script's arguments; what is absent is empty. */
+/** A claim in the order of the redeem script's arguments; what is absent is empty. Who asks is kept as a digest: callers choose it. */
 export function claimToArguments(claim: Claim): string[] {
   const { sessionId, aud = '', origin = '', addresses, room = '', repeat } = claim;
   return [
@@ -30,7 +31,7 @@ export function claimToArguments(claim: Claim): string[] {
     origin,
     addresses ? `\n${addresses.join('\n')}\n` : '',
     room,
-    repeat ? oneLine(repeat.asker) : '',
+    repeat ? hash('sha256', repeat.asker, 'base64url').slice(0, 22) : '',
     repeat ? String(repeat.withinMs) : '',
   ];
 }

@@ -176,9 +176,17 @@ describe("an identity provider's tokens", () => {
     ['without sub', { sub: undefined }],
     ['without iat', { iat: undefined }],
     ['without exp', { exp: undefined }],
+    ['issued in the future, where no revocation of before would reach them', { iat: seconds + 6 }],
   ])('are refused when %s', async (_what, over) => {
     const idp = await provider();
     await expect(idp.sign('one', over).then(idp.verifier())).rejects.toMatchObject({ code: 'invalid_token' });
+    await idp.close();
+  });
+
+  test('name nobody by what people may choose themselves', async () => {
+    const idp = await provider();
+    const token = await idp.sign('one', { name: 'alice', iat: seconds + 4 });
+    expect(await idp.verifier()(token)).toMatchObject({ username: 'u1', auth_time: now() / 1000 });
     await idp.close();
   });
 

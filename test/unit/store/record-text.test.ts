@@ -118,3 +118,11 @@ describe('a claim as arguments', () => {
     expect(addresses).toBe('\n192.0.2.1\n192.0.2.0/24\n');
   });
 });
+
+test('who may ask again is kept as a digest: they choose the name, and may choose the ticket', () => {
+  const ticket = `wst_${'A'.repeat(43)}`;
+  const args = (asker: string) => claimToArguments({ sessionId: 's', repeat: { asker, withinMs: 1000 } });
+  expect(args(ticket).join()).not.toContain(ticket);
+  expect(args(ticket)).toEqual(args(ticket));
+  expect(args(ticket)).not.toEqual(args(`${ticket}\n`));
+});
