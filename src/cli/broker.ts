@@ -8,21 +8,27 @@ export function urlOption(): Option {
     .argParser(brokerUrl);
 }
 
-/** @throws InvalidArgumentError for what is no http or https URL */
+/** @throws InvalidArgumentError for what is no http or https URL, or more than a host: credentials must go nowhere else */
 export function brokerUrl(text: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-  throw new InvalidArgumentError('It must be such as https://broker.example.');
+  if (/^https?:\/\/[^/?#@]+\/?$/i.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError('It must be such as https://broker.example, with nothing behind the host.');
 }
+
+const origins = {
+  token: '--token or TICKET_BROKER_TOKEN',
+  'service key': '--key-file or TICKET_BROKER_KEY',
+};
 
 /**
  * A credential as an `Authorization` header.
  *
- * @param what it is, for people
  * @throws Error when no header can hold it, without quoting it
  */
-export function bearer(credential: string, what: string): string {
+export function bearer(credential: string, what: keyof typeof origins): string {
   if (/^[\w~+/.=-]+$/.test(credential)) return `Bearer ${credential}`;
-  throw new Error(`the ${what} ${credential === '' ? 'is empty' : 'holds characters that none has'}`);
+  throw new Error(
+    `the ${what} ${credential === '' ? `is empty (${origins[what]})` : 'holds characters that none has'}`,
+  );
 }
 
 /** What a broker has refused with. */

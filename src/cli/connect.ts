@@ -91,7 +91,7 @@ async function connect(ticket: string | undefined, options: ConnectOptions, comm
     return talk({
       url,
       protocol,
-      ticket: ticket ?? (await readSecret('Ticket: ')),
+      ticket: worded(ticket ?? (await readSecret('Ticket: '))),
       json,
       lingerMs: wait * 1000,
       staysIfMute: !isGiven('wait'),
@@ -115,6 +115,12 @@ async function connect(ticket: string | undefined, options: ConnectOptions, comm
   } finally {
     lines.close();
   }
+}
+
+/** @throws Error for what cannot be the ticket of any server, without quoting it */
+function worded(ticket: string): string {
+  if (/^[\w-]+$/.test(ticket)) return ticket;
+  throw new Error(`the ticket ${ticket === '' ? 'is empty' : 'holds characters that none has'}`);
 }
 
 async function credentialOf(

@@ -1,4 +1,5 @@
-import { Command } from 'commander';
+import { accessSync, constants } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
 import { type Finding, type Severity, severities } from '../doctor/finding.ts';
 import type { Credential } from '../doctor/probe-ticket.ts';
 import { bearer, brokerUrl } from './broker.ts';
@@ -32,7 +33,7 @@ export function doctorCommand(): Command {
     .option('--insecure', 'go on though that certificate is not trusted')
     .addOption(keyFileOption('; with tickets:mint, revoke and sessions:read it sees most').conflicts('token'))
     .addOption(tokenOption(', to mint with instead'))
-    .option('--proxy-log <file>', 'what the proxy logs: no ticket may be in there')
+    .option('--proxy-log <file>', 'what the proxy logs: no ticket may be in there', readable)
     .option('--verbose', 'print also what is well, and what could not be looked at')
     .option('--json', 'print one JSON object: {ok, counts, findings}')
     .addHelpText(
@@ -126,6 +127,15 @@ function summary(counts: Record<Severity, number>, verbose: boolean): string {
 
 function plural(severity: Severity, count: number): string {
   return count === 1 || severity === 'ok' || severity === 'skipped' ? severity : `${severity}s`;
+}
+
+function readable(path: string): string {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw new InvalidArgumentError(`It cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+  }
+  return path;
 }
 
 function urls(text: string, before: string[]): string[] {

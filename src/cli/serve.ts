@@ -125,8 +125,10 @@ async function start(started: AsyncDisposableStack): Promise<void> {
 }
 
 /** Says which variable chose an address that cannot be had. */
-function nameOf(variable: string): (error: NodeJS.ErrnoException) => never {
+function nameOf(port: 'PORT' | 'METRICS_PORT'): (error: NodeJS.ErrnoException) => never {
   return (error) => {
-    throw error.syscall === 'listen' ? new Error(`${variable}: ${error.message}`) : error;
+    const { code = '', syscall = '' } = error;
+    if (syscall === 'getaddrinfo' || code === 'EADDRNOTAVAIL') throw new Error(`HOST: ${error.message}`);
+    throw syscall === 'listen' ? new Error(`${port}: ${error.message}`) : error;
   };
 }

@@ -116,14 +116,14 @@ export class WebSocketManager {
 
   /** How it turns out: with a ticket that can only be tried once, after the first attempt. */
   #outcome(once: boolean): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const off = this.on('status', (now) => {
-      if (now.status === 'connecting' || (now.status === 'waiting' && !once)) return;
-      off();
-      if (now.status === 'connected') return resolve();
-      reject(new Error(`the WebSocket did not open: ${now.why}`));
-      this.disconnect();
+    return new Promise((resolve, reject) => {
+      const off = this.on('status', (now) => {
+        if (now.status === 'connecting' || (now.status === 'waiting' && !once)) return;
+        off();
+        if (now.status === 'connected') return resolve();
+        reject(new Error(`the WebSocket did not open: ${now.why}`));
+        this.disconnect();
+      });
     });
-    return promise;
   }
 }

@@ -21,20 +21,24 @@ export function createPause(): Pause {
   return {
     async wait(ms, atLeastMs, signal) {
       signal.throwIfAborted();
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
       const started = Date.now();
-      const after = (left: number) => setTimeout(resolve, Math.min(left, longest));
-      let timer = after(ms);
-      const abort = () => reject(signal.reason);
-      signal.addEventListener('abort', abort);
-      end = resolve;
-      cut = (to) => {
-        const gone = Date.now() - started;
-        clearTimeout(timer);
-        timer = after(Math.min(ms - gone, Math.max(to, atLeastMs - gone)));
-      };
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      let abort = () => {};
       try {
-        await promise;
+        await new Promise<void>((resolve, reject) => {
+          const endAfter = (left: number) => {
+            clearTimeout(timer);
+            timer = setTimeout(resolve, Math.min(left, longest));
+          };
+          abort = () => reject(signal.reason);
+          signal.addEventListener('abort', abort);
+          end = resolve;
+          cut = (to) => {
+            const gone = Date.now() - started;
+            endAfter(Math.min(ms - gone, Math.max(to, atLeastMs - gone)));
+          };
+          endAfter(ms);
+        });
       } finally {
         cut = end = undefined;
         clearTimeout(timer);

@@ -84,11 +84,13 @@ export function ticketSource(options: TicketSourceOptions): NextTicket {
 /** What the app's callback comes to, or the signal's reason, whichever is first: it may never come to anything. */
 async function within<Value>(signal: AbortSignal, callback: () => Eventually<Value>): Promise<Value> {
   signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
+  let abort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason);
+  });
   signal.addEventListener('abort', abort);
   try {
-    return await Promise.race([callback(), promise]);
+    return await Promise.race([callback(), aborted]);
   } finally {
     signal.removeEventListener('abort', abort);
   }

@@ -36,6 +36,10 @@ export function contradictions(
     [idp.some(Boolean) && !idp.every(Boolean), 'JWKS_URL, JWT_ISSUER and JWT_AUDIENCE must be set together'],
     [JWT_ISSUER === 'ticket-broker', 'JWT_ISSUER must not be ticket-broker, which is our own'],
     [config.TICKET_TTL > config.TICKET_TTL_MAX, 'TICKET_TTL must not be more than TICKET_TTL_MAX'],
+    [
+      config.METRICS_PORT !== undefined && config.METRICS_PORT > 0 && config.METRICS_PORT === config.PORT,
+      'METRICS_PORT must not be PORT',
+    ],
     [new Set(config.WS_PATH).size < config.WS_PATH.length, 'WS_PATH names a path twice'],
     [!isUrl(JWKS_URL, 'https:', 'http:'), 'JWKS_URL must be an http or https URL'],
     [

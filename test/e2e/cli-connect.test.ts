@@ -387,6 +387,9 @@ test.each([
   [['--protocol', 'a b', '--token', 'y'], 2, '--protocol'],
   [['--token', 'not.a.token'], 1, 'closed: unauthorized (no ticket: 401 invalid_token)'],
   [['--token', 'two words'], 1, 'the token holds characters that none has'],
+  [['--token', ''], 1, 'the token is empty (--token or TICKET_BROKER_TOKEN)'],
+  [[''], 1, 'the ticket is empty'],
+  [['not a ticket'], 1, 'the ticket holds characters that none has'],
 ])('with %j exits with %i and says why', async (args, code, text) => {
   const ran = await runCommand(['connect', ...args, ...at()]);
   expect(ran).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(text) });

@@ -148,6 +148,10 @@ describe('revoke', () => {
     [['--session', 'x'], '--session'],
     [['--before', 'soon', '--sub', 'a'], '--before'],
     [['--url', 'broker', '--sub', 'a'], '--url'],
+    // Another application is behind the other paths, and would be sent the key.
+    [['--url', 'https://broker.example/tickets', '--sub', 'a'], '--url'],
+    [['--url', 'https://broker.example/?a', '--sub', 'a'], '--url'],
+    [['--url', 'https://me:secret@broker.example', '--sub', 'a'], '--url'],
   ])('with %j exits with 2 and names the option', async (args, option) => {
     const ran = await runCommand(['revoke', ...args, ...withKey()]);
     expect(ran).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(option) });

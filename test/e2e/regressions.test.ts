@@ -344,7 +344,12 @@ describe('a start that fails', () => {
     [
       'a HOST that does not resolve',
       () => ({ ...sharedStore(inject('redisUrl')), HOST: 'nowhere.invalid' }),
-      'nowhere.invalid',
+      ': HOST: getaddrinfo ENOTFOUND nowhere.invalid',
+    ],
+    [
+      'a HOST that is not ours',
+      () => ({ ...sharedStore(inject('redisUrl')), HOST: '192.0.2.1' }),
+      ': HOST: listen EADDRNOTAVAIL',
     ],
   ])('after the store was opened ends, with one line: %s', async (_why, env, named) => {
     const [line, ...more] = await complaints(env());

@@ -65,6 +65,11 @@ describe('readConfig', () => {
     ]);
   });
 
+  test('has no two servers on one port', () => {
+    expect(faultsOf({ PORT: '9090', METRICS_PORT: '9090' })).toEqual(['METRICS_PORT must not be PORT']);
+    expect(faultsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
+  });
+
   test('takes an empty variable for an unset one', () => {
     expect(readConfig({ PORT: '', REDIS_URL: '' })).toMatchObject({ PORT: 8080, demo: true });
   });
