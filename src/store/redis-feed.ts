@@ -6,6 +6,7 @@ import { Retained, type RetainedOptions } from '../revocations/retained.ts';
 import type { Revocation } from '../revocations/revocation.ts';
 import { slices } from '../slices.ts';
 import type { RedisConnection } from './connection.ts';
+import { replyIn } from './driver-errors.ts';
 
 export interface RedisFeedOptions extends RetainedOptions {
   /** Its own: reading waits for entries, and what else went over it would wait with it. */
@@ -17,6 +18,8 @@ export interface RedisFeedOptions extends RetainedOptions {
   /** Begins every key. */
   prefix: string;
   log: Pick<Logger, 'info' | 'warn'>;
+  /** Told, once until it goes on, that Redis itself refuses what following takes. */
+  onRefused?: () => void;
 }
 
 /** Milliseconds that a read waits for entries, and thereby between two looks at the tenure. */
@@ -45,7 +48,7 @@ interface Look {
  * then is the feed current.
  */
 export function redisFeed(options: RedisFeedOptions): Feed {
-  const { follower, publisher, tickets, prefix, now, retention, log } = options;
+  const { follower, publisher, tickets, prefix, now, retention, log, onRefused } = options;
   const retained = new Retained(options);
   const stream = `${prefix}revocations`;
   const pulseKey = `${prefix}pulse:{${stream}}`;
@@ -59,6 +62,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let apart = false;
   let lastAlive = Number.NEGATIVE_INFINITY;
   let lastHeard = now();
+  let refused = false;
 
   /** @param at what time it is at Redis, whose time an id begins with; absent: the entries have only just been made */
   const take = (entries: [id: string, value: string][], ofTenure: string, at?: number) => {
@@ -149,6 +153,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     }
     lastAlive = now();
     lastHeard = lastAlive;
+    refused = false;
     void compare();
     take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
   };
@@ -157,9 +162,12 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     while (!closed) {
       try {
         await step();
-      } catch {
+      } catch (error) {
         // What has been revoked since is not known before the next step succeeds.
         lastAlive = Number.NEGATIVE_INFINITY;
+        const wasRefused = refused;
+        refused = replyIn(error) !== undefined;
+        if (refused && !wasRefused) onRefused?.();
         await sleep(100);
       }
     }

@@ -118,6 +118,17 @@ describe('what the self-test finds missing', () => {
     await saysAndHeals(url(), fault, () => allow(grants.always));
   });
 
+  test('a user from whom +info is taken while all goes well', async () => {
+    await allow(grants.always);
+    const store = openLoggedStore(url());
+    await until('the store can be used', () => isUsable(store));
+    await command(server, 'ACL', 'SETUSER', 'broker', '-info');
+    await store.logs('store unfit: The Redis user may not run INFO: grant it +info.');
+    await allow(grants.always);
+    await until('the store to heal', () => isUsable(store));
+    await store.close();
+  });
+
   test('a user who may not touch our keys', async () => {
     await allow([...grants.always, 'resetkeys', '~other:*']);
     await saysAndHeals(url(), scriptsRefused, () => allow(grants.always));
