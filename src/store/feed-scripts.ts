@@ -1,4 +1,4 @@
-import { tenure } from './scripts.ts';
+import { tenure } from './ticket-scripts.ts';
 
 /** The scripts of the feed of revocations, a stream: each one round trip and atomic. */
 

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
-import type { Claim, TicketRecord } from '../tickets/record.ts';
+import type { Claim, Misfit, TicketRecord } from '../tickets/record.ts';
+import type { Redemption } from './store.ts';
 
-/** The body of a ticket's value, from the newline before `aud` on: see `scripts.ts` for the whole form. */
+/** The body of a ticket's value, from the newline before `aud` on: see `ticket-scripts.ts` for the whole form. */
 export function recordToText(record: TicketRecord): string {
   const { aud, origin, ip, rooms, sub, minted_by, ...rest } = record;
   const fields = [aud ?? '', origin ?? '', ip ?? '', roomsToText(rooms), sub, minted_by ?? ''];
@@ -34,6 +35,34 @@ export function claimToArguments(claim: Claim): string[] {
     repeat ? hash('sha256', repeat.asker, 'base64url').slice(0, 22) : '',
     repeat ? String(repeat.withinMs) : '',
   ];
+}
+
+/** What the redeem script says of one ticket. */
+export type Judged =
+  | [outcome: 'redeemed', value: string, ageMs: number, at: number]
+  | [outcome: 'repeated', value: string, ageMs: number, at: number, sessionId: string]
+  | [outcome: 'used', sessionId: string]
+  | [outcome: 'misfit', misfit: Misfit]
+  | [outcome: 'limited', resetMs: number]
+  | [outcome: 'unknown' | 'expired' | 'fenced' | 'revoked'];
+
+/** @param sessionId the one that the claim has chosen */
+export function redemptionFrom(answer: Judged, sessionId: string): Redemption {
+  switch (answer[0]) {
+    case 'redeemed':
+    case 'repeated': {
+      const [, value, ageMs, at, given = sessionId] = answer;
+      return { outcome: 'redeemed', record: recordFromText(value), sessionId: given, ageMs, at };
+    }
+    case 'used':
+      return { outcome: 'used', sessionId: answer[1] };
+    case 'misfit':
+      return { outcome: 'misfit', misfit: answer[1] };
+    case 'limited':
+      return { outcome: 'limited', resetMs: Math.max(answer[1], 0) };
+    default:
+      return { outcome: answer[0] };
+  }
 }
 
 function roomsToText(rooms: readonly string[] | undefined): string {

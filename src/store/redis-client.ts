@@ -1,19 +1,13 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions, SentinelConnector } from 'ioredis';
 import { arriveScript, departScript, membersScript, sayScript } from './chat-scripts.ts';
+import { countedScript, countScript } from './counter-scripts.ts';
+import { beginFamilyScript, rotateFamilyScript } from './family-scripts.ts';
 import { publishScript, pulseScript, restoreScript } from './feed-scripts.ts';
 import type { RedisAddress } from './redis-url.ts';
 import { enlistScript, leaseScript } from './registry-scripts.ts';
-import {
-  beginFamilyScript,
-  countedScript,
-  countScript,
-  mintScript,
-  redeemScript,
-  revokeScript,
-  roomsScript,
-  rotateFamilyScript,
-} from './scripts.ts';
+import { roomsScript } from './rooms-script.ts';
+import { mintScript, redeemScript, revokeScript } from './ticket-scripts.ts';
 
 const scripts = {
   mint: mintScript,

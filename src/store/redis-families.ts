@@ -4,7 +4,6 @@ import {
   type Rotation,
   retryWindowMs,
 } from '../credentials/refresh-families.ts';
-import { BrokerError } from '../errors.ts';
 import type { RedisConnection } from './connection.ts';
 
 export interface RedisFamiliesOptions {
@@ -22,9 +21,12 @@ export function redisFamilies({ connection, prefix }: RedisFamiliesOptions): Ref
     },
     async rotate(family, generation, ttlMs) {
       const args = [generation, ttlMs, retryWindowMs];
-      const [outcome, login] = (await connection.run('rotateFamily', keyOf(family), ...args)) as string[];
+      const [outcome, login = ''] = (await connection.run(
+        'rotateFamily',
+        keyOf(family),
+        ...args,
+      )) as string[];
       if (outcome === 'unknown') return { outcome };
-      if (login === undefined) throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
       return { outcome, login: JSON.parse(login) as Login } as Rotation;
     },
     async end(family) {

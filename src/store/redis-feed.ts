@@ -7,6 +7,7 @@ import type { Revocation } from '../revocations/revocation.ts';
 import { slices } from '../slices.ts';
 import type { RedisConnection } from './connection.ts';
 import { replyIn } from './driver-errors.ts';
+import { ofPrimary } from './of-primary.ts';
 
 export interface RedisFeedOptions extends RetainedOptions {
   /** Its own: reading waits for entries, and what else went over it would wait with it. */
@@ -115,12 +116,8 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   };
 
   const lookAt = async (connection: RedisConnection): Promise<Look> => {
-    const answer = (await connection.run('pulse', pulseKey, staleAfterMs)) as string[];
-    const [outcome, current = '', connected, at] = answer;
-    if (outcome === 'replica') {
-      connection.relocate();
-      throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
-    }
+    const answer = await connection.run('pulse', pulseKey, staleAfterMs);
+    const [, current = '', connected, at] = ofPrimary<string>(connection, answer);
     return { tenure: current, replicas: Number(connected), at: Number(at) };
   };
 
@@ -179,11 +176,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
       const call = ['publish', stream, retention, JSON.stringify(revocation)] as const;
       const needed = Math.min(replicas, 1);
       const [answer, reached] = await publisher.runAndWait(needed, replicaWaitMs, ...call);
-      const [outcome, current, id] = answer as string[];
-      if (outcome === 'replica') {
-        publisher.relocate();
-        throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
-      }
+      const [, current, id] = ofPrimary<string>(publisher, answer);
       // Not by ourselves: what others published before it may still come, and who resumes elsewhere would never hear of that.
       if (!retained.has(revocation.rid)) await brought(revocation.rid);
       if (!retained.has(revocation.rid)) {

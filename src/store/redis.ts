@@ -1,12 +1,12 @@
-import { BrokerError } from '../errors.ts';
-import type { Claim, Misfit } from '../tickets/record.ts';
+import type { Claim } from '../tickets/record.ts';
 import { isRoom, mostRooms } from '../tickets/room.ts';
 import { attemptsInLine } from './attempts-in-line.ts';
 import type { RedisConnection } from './connection.ts';
-import { refusedBy, replyIn } from './driver-errors.ts';
+import { refusedBy } from './driver-errors.ts';
+import { type Fitness, type FitnessOptions, fitness } from './fitness.ts';
 import { gathering } from './gathering.ts';
-import { claimToArguments, recordFromText, recordToText } from './record-text.ts';
-import { faultOfRedis } from './self-test.ts';
+import { ofPrimary } from './of-primary.ts';
+import { claimToArguments, type Judged, recordToText, redemptionFrom } from './record-text.ts';
 import {
   type Allowance,
   type Count,
@@ -18,27 +18,15 @@ import {
   tombstoneMarginMs,
 } from './store.ts';
 
-export interface RedisStoreOptions {
-  connection: RedisConnection;
-  /** Begins every key. */
-  prefix: string;
-  /** Told what a self-test found missing, and `undefined` when nothing is any more. */
-  onFault: (fault: string | undefined) => void;
-}
+export type RedisStoreOptions = Omit<FitnessOptions, 'store'>;
 
-/** The store that several nodes share: `scripts.ts` does the work, this gives it keys and reads its answers. */
-export interface RedisStore extends Store {
-  /** Looks whether this Redis is what we need. For each new connection; a new tenure asks for it by itself. */
-  selfTest(): Promise<void>;
-}
+/** The store that several nodes share: `ticket-scripts.ts` does the work, this gives it keys and reads its answers. */
+export type RedisStore = Store & Fitness;
 
 export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): RedisStore {
   /** The primaries' tenures as last seen: in Cluster one for each first character of an id, else one for all. */
   const tenures = new Map<string, string>();
   const shardOf = (id: string) => (connection.sharded ? id.charAt(0) : '');
-  let fault: string | undefined;
-  let tested = false;
-  let testing: Promise<void> | undefined;
 
   // `{h}` is a Cluster hash tag: what belongs to one ticket stays in one slot.
   const ticketKey = (id: string) => `${prefix}t:{${id.charAt(0)}}:${id}`;
@@ -46,13 +34,8 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
   const counterKey = (key: string) => `${prefix}c:${key}`;
   const roomsKey = (sub: string) => `${prefix}rooms:${sub}`;
 
-  /** A script's answer is text; a replica's means that the primary is somewhere else now. */
-  const run = async <Answer = string>(...call: Parameters<RedisConnection['run']>): Promise<Answer[]> => {
-    const answer = await connection.run(...call);
-    if (answer[0] !== 'replica') return answer as Answer[];
-    connection.relocate();
-    throw new BrokerError('store_unavailable', { reason: 'store: not a primary' });
-  };
+  const run = async <Answer = string>(...call: Parameters<RedisConnection['run']>) =>
+    ofPrimary<Answer>(connection, await connection.run(...call));
 
   const put = gathering<Mint, PutResult>(async (shard, mints) => {
     const known = tenures.get(shard);
@@ -65,7 +48,7 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     );
     if (current !== undefined && current !== known) {
       tenures.set(shard, current);
-      if (known !== undefined) void store.selfTest();
+      if (known !== undefined) void fit.selfTest();
     }
     return outcomes.map((outcome) => (outcome === 'stored' ? 'stored' : 'retry'));
   });
@@ -94,24 +77,12 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
     return run<string[]>('rooms', keys, mostRooms, ...args);
   });
 
-  const test = async () => {
-    try {
-      const found = await faultOfRedis(connection, store, prefix);
-      if (found !== fault) onFault(found);
-      fault = found;
-      tested = true;
-    } catch (error) {
-      // Whether it can be reached is for the calls to find out; `check` asks for another test.
-      if (!(error instanceof BrokerError)) throw error;
-    }
-  };
-
   const inLine = attemptsInLine({
     count: (key, windowMs) => store.count(key, windowMs),
     counted: (key) => store.counted(key),
   });
 
-  const store: RedisStore = {
+  const store: Omit<Store, 'check' | 'close'> = {
     async put(id, record, ttlMs) {
       return put(shardOf(id), { id, text: recordToText(record), ttlMs });
     },
@@ -155,33 +126,9 @@ export function redisStore({ connection, prefix, onFault }: RedisStoreOptions): 
       // Whatever else is in the set was never the name of a room, and a tab in it would forge one in the ticket.
       return outcome === 'rooms' ? members.filter(isRoom) : (outcome as 'any' | 'too_many');
     },
-
-    async check() {
-      if (!tested || fault !== undefined) await store.selfTest();
-      if (fault !== undefined) throw new BrokerError('store_unavailable', { description: fault });
-      // A write: a primary that is full, or has too few replicas, still answers reads.
-      try {
-        await store.count('readyz', 1000);
-      } catch (error) {
-        if (replyIn(error) !== undefined) await store.selfTest();
-        const { refusal } = connection;
-        const known = fault ?? (refusal && `Redis refuses our connection (${refusal}).`);
-        throw known ? new BrokerError('store_unavailable', { description: known }) : error;
-      }
-    },
-
-    selfTest() {
-      testing ??= test().finally(() => {
-        testing = undefined;
-      });
-      return testing;
-    },
-
-    async close() {
-      await connection.close();
-    },
   };
-  return store;
+  const fit = fitness({ connection, store, prefix, onFault });
+  return { ...store, ...fit, close: () => connection.close() };
 }
 
 interface Mint {
@@ -204,33 +151,6 @@ interface Presented {
   id: string;
   claim: Claim;
   allowance?: Allowance;
-}
-
-/** What the redeem script says of one ticket. */
-type Judged =
-  | [outcome: 'redeemed', value: string, ageMs: number, at: number]
-  | [outcome: 'repeated', value: string, ageMs: number, at: number, sessionId: string]
-  | [outcome: 'used', sessionId: string]
-  | [outcome: 'misfit', misfit: Misfit]
-  | [outcome: 'limited', resetMs: number]
-  | [outcome: 'unknown' | 'expired' | 'fenced' | 'revoked'];
-
-function redemptionFrom(answer: Judged, sessionId: string): Redemption {
-  switch (answer[0]) {
-    case 'redeemed':
-    case 'repeated': {
-      const [, value, ageMs, at, given = sessionId] = answer;
-      return { outcome: 'redeemed', record: recordFromText(value), sessionId: given, ageMs, at };
-    }
-    case 'used':
-      return { outcome: 'used', sessionId: answer[1] };
-    case 'misfit':
-      return { outcome: 'misfit', misfit: answer[1] };
-    case 'limited':
-      return { outcome: 'limited', resetMs: Math.max(answer[1], 0) };
-    default:
-      return { outcome: answer[0] };
-  }
 }
 
 function countOf([count = 0, resetMs = 0]: readonly number[]): Count {

@@ -5,6 +5,9 @@ import type { RedisConnection } from './connection.ts';
 import { replyIn } from './driver-errors.ts';
 import type { Store } from './store.ts';
 
+/** What a self-test tries of a store. */
+export type TriedStore = Pick<Store, 'put' | 'redeem' | 'revoke' | 'count' | 'roomsOf'>;
+
 /**
  * What this Redis lacks, in one sentence; undefined when it is as it must be.
  *
@@ -12,7 +15,7 @@ import type { Store } from './store.ts';
  */
 export async function faultOfRedis(
   connection: RedisConnection,
-  store: Store,
+  store: TriedStore,
   prefix: string,
 ): Promise<string | undefined> {
   const primaries = await connection.info().catch(refusal);
@@ -88,7 +91,7 @@ export function infoField(info: string, name: string): string | undefined {
 }
 
 /** One ticket through everything that is done to tickets, so that each command has been allowed once. */
-async function liveOnce(store: Store): Promise<void> {
+async function liveOnce(store: TriedStore): Promise<void> {
   const record: TicketRecord = { sub: 'self-test', username: 'self-test', auth_time: 0, session_ttl: 1 };
   let id = ticketId(newTicket(randomBytes));
   // The first try may only learn the tenure, and the second has another primary in Cluster: one of many is stored.

@@ -50,7 +50,7 @@ export type Misfit = 'aud' | 'origin' | 'ip' | 'room';
 
 /**
  * The first thing in the claim that the record does not allow, or undefined when it fits.
- * `redeemScript` in `store/scripts.ts` says the same inside Redis; the store contract suite holds both to it.
+ * `redeemScript` in `store/ticket-scripts.ts` says the same inside Redis; the store contract suite holds both to it.
  */
 export function misfit(record: TicketRecord, claim: Claim): Misfit | undefined {
   if (record.aud !== undefined && record.aud !== claim.aud) return 'aud';

@@ -1,5 +1,5 @@
 /**
- * The scripts that run inside Redis, each one round trip and atomic. All keys of a call are in one slot.
+ * The scripts of a ticket's life, each one round trip and atomic. All keys of a call are in one slot.
  *
  * A ticket's value is text, so that no script has to parse JSON and `redis-cli GET` can be read:
  *
@@ -119,85 +119,4 @@ if ARGV[2] == 'sub' and sub ~= ARGV[3] then return {'forbidden'} end
 if ARGV[2] == 'key' and (minted_by == '' or minted_by ~= ARGV[3]) then return {'forbidden'} end
 redis.call('SET', KEYS[1], 'R', 'PX', string.format('%.0f', math.max(exp - now, 0) + ARGV[1]))
 return {'revoked'}
-`;
-
-/** KEYS: refresh family. ARGV: the login as JSON, ttl in ms. */
-export const beginFamilyScript = `
-redis.call('HSET', KEYS[1], 'login', ARGV[1], 'generation', 1, 'rotated_at', 0)
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return {'begun'}
-`;
-
-/**
- * KEYS: refresh family. ARGV: the generation presented, ttl in ms, retry window in ms. As `RefreshFamilies.rotate`: a family that
- * was reused is ahead of every token that there can be.
- */
-export const rotateFamilyScript = `
-local login = redis.call('HGET', KEYS[1], 'login')
-if not login then return {'unknown'} end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local presented = tonumber(ARGV[1])
-local current = tonumber(redis.call('HGET', KEYS[1], 'generation'))
-if presented >= current then
-  redis.call('HSET', KEYS[1], 'generation', presented + 1, 'rotated_at', string.format('%.0f', now))
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return {'rotated', login}
-end
-local rotated_at = tonumber(redis.call('HGET', KEYS[1], 'rotated_at'))
-if presented == current - 1 and now - rotated_at <= tonumber(ARGV[3]) then return {'retried', login} end
-redis.call('HSET', KEYS[1], 'generation', '10000000000')
-return {'reused', login}
-`;
-
-/** KEYS: counters. ARGV: the window of each, in ms. Answers for each the count and the ms until it starts again. */
-export const countScript = `
-local answer = {}
-for i, key in ipairs(KEYS) do
-  local count = redis.call('INCR', key)
-  local left = redis.call('PTTL', key)
-  if left < 0 then
-    redis.call('PEXPIRE', key, ARGV[i])
-    left = tonumber(ARGV[i])
-  end
-  answer[i] = {count, left}
-end
-return answer
-`;
-
-/** KEYS: counter. Answers its count and the ms until it starts again, without counting. */
-export const countedScript = `
-return {tonumber(redis.call('GET', KEYS[1]) or 0), redis.call('PTTL', KEYS[1])}
-`;
-
-/**
- * KEYS: subjects' sets of rooms. ARGV: how many rooms a ticket takes; for each subject how many rooms are asked for, and
- * these. Answers for each `any` where there is no set, else `rooms` with those of it that were asked for, or with all. SCARD
- * tells both whether it is there (an empty set is none) and whether it is too large to be copied for every ticket. `refused`
- * with what Redis said, where it is no set: operators write it, and those that are asked about together are not to suffer.
- */
-export const roomsScript = `
-local function rooms(key, first, asked)
-  local size = redis.pcall('SCARD', key)
-  if type(size) == 'table' then return {'refused', size.err} end
-  if size == 0 then return {'any'} end
-  local answer = {'rooms'}
-  if asked > 0 then
-    for i, held in ipairs(redis.call('SMISMEMBER', key, unpack(ARGV, first, first + asked - 1))) do
-      if held == 1 then table.insert(answer, ARGV[first + i - 1]) end
-    end
-    return answer
-  end
-  if size > tonumber(ARGV[1]) then return {'too_many'} end
-  for _, room in ipairs(redis.call('SMEMBERS', key)) do table.insert(answer, room) end
-  return answer
-end
-
-local answers, at = {}, 2
-for i, key in ipairs(KEYS) do
-  local asked = tonumber(ARGV[at])
-  answers[i] = rooms(key, at + 1, asked)
-  at = at + 1 + asked
-end
-return answers
 `;
