@@ -4,6 +4,7 @@ import { slices } from '../slices.ts';
 import type { RedisConnection } from './connection.ts';
 import { enlisting } from './enlisting.ts';
 import type { RegistryHashes } from './registry-hashes.ts';
+import { Removals } from './removals.ts';
 import { infoField } from './self-test.ts';
 
 export interface HeldSessionsOptions {
@@ -34,8 +35,6 @@ export interface HeldSessions extends Pick<Registry, 'add' | 'remove'> {
 const hour = 3600;
 /** Sessions that are said again together, so that the tickets of others do not wait behind all of them. */
 const saidTogether = 1000;
-/** Removals that are remembered at once, while no renewal succeeds. */
-const mostLately = 50_000;
 
 /** Keeps this node's part of the registry true, also to a Redis that could not be reached, was emptied, or failed over. */
 export function heldSessions(options: HeldSessionsOptions): HeldSessions {
@@ -44,11 +43,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   const held = new Map<string, ListedSession>();
   /** Those of them whose writing has not succeeded yet. */
   const unwritten = new Set<string>();
-  /** The hashes that have those that are gone, and whose removal has not succeeded yet. */
-  const unremoved = new Map<string, readonly string[]>();
-  /** Those that were taken out since the last renewal, and before it: a primary that takes over may not have heard of it. */
-  let lately = new Map<string, readonly string[]>();
-  let before = lately;
+  const removals = new Removals();
   /** The places that Redis knows to be alive. */
   const announced = new Set<string>();
   /** The tenures of the primaries that have all of what is held; undefined: they may lack some. */
@@ -88,7 +83,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   const write = async (session: ListedSession) => {
     const { session_id, sub } = session;
     unwritten.add(session_id);
-    unremoved.delete(session_id);
+    removals.undo(session_id);
     const json = JSON.stringify(session);
     const place = placeOf(session);
     const entered = enter(
@@ -102,15 +97,9 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   };
 
   const takeOut = async (session_id: string, keys: readonly string[]) => {
-    unremoved.set(session_id, keys);
+    removals.begin(session_id, keys);
     await enter(...keys.map((key) => ({ key, session_id, json: '', ttlMs: 0 })));
-    unremoved.delete(session_id);
-    lately.set(session_id, keys);
-    if (lately.size >= mostLately) forgetRemovals();
-  };
-  const forgetRemovals = () => {
-    before = lately;
-    lately = new Map();
+    removals.succeed(session_id, keys);
   };
 
   /** What is held is written again, what has gone is taken out again, all of it as far as that can be done. */
@@ -121,7 +110,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
       // All of it may take longer than the lease.
       await connection.command('PEXPIRE', own, leaseMs);
       const said = some.map((session_id) => {
-        const [session, keys] = [held.get(session_id), unremoved.get(session_id)];
+        const [session, keys] = [held.get(session_id), removals.pendingOf(session_id)];
         if (session) return write(session);
         return keys && takeOut(session_id, keys);
       });
@@ -147,10 +136,10 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
   /** To a replica that was promoted: it may lack what was added last, and still have what was removed last. */
   const sayAll = async () => {
     // In Cluster, what has come back may be in the hash of its subject only.
-    for (const [session_id, keys] of [...before, ...lately]) unremoved.set(session_id, keys);
+    removals.repeatLately();
     await takeOutStrays();
     announced.clear();
-    await sayAgain([...held.keys(), ...unremoved.keys()]);
+    await sayAgain([...held.keys(), ...removals.pending()]);
   };
 
   const renew = async () => {
@@ -158,7 +147,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     const kept = await connection.command('PEXPIRE', own, leaseMs);
     if (kept === 0 && [...held.values()].some((session) => !isHeldElsewhere(session))) complete = undefined;
     // In Cluster, that a primary is away is no reason not to look at the others.
-    await sayAgain([...unremoved.keys(), ...unwritten]).catch(() => {});
+    await sayAgain([...removals.pending(), ...unwritten]).catch(() => {});
     const tenures = (await connection.info()).map((text) => infoField(text, 'master_replid'));
     const current = tenures.sort().join();
     if (current !== complete) {
@@ -169,7 +158,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
         throw error;
       });
     }
-    forgetRemovals();
+    removals.turn();
   };
   // One that says everything again may take longer than the time to the next.
   const renewal = repeatedly(leaseMs / 3, renew);

@@ -1,17 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import {
-  type Backplane,
-  type BackplaneLimits,
-  historyMs,
-  mostHistories,
-  type Said,
-} from '../chat/backplane.ts';
+import type { Backplane, BackplaneLimits, Said } from '../chat/backplane.ts';
 import { BrokerError } from '../errors.ts';
 import { slices } from '../slices.ts';
 import { chatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
 import { reasonOf } from './driver-errors.ts';
+import { type Entry, entryIn, redisHistory } from './redis-history.ts';
 import { redisPresence } from './redis-presence.ts';
 import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
 
@@ -46,12 +41,14 @@ const retryMs = 500;
 const readAtOnce = 100;
 
 /**
- * The rooms that all nodes share: a channel and a list for each, `chat:{<room>}:…`, and who is there (`redis-presence.ts`).
+ * The rooms that all nodes share, `chat:{<room>}:…`: who hears what here is in this file, what is said and kept in
+ * `redis-history.ts`, and who is there in `redis-presence.ts`.
  */
 export function redisBackplane(options: RedisBackplaneOptions): Backplane {
   const { connection, place, prefix, node, history, log, leaseMs = 45_000, sweepMs = 5000 } = options;
   const keys = chatKeys(prefix, place.address.db);
   const presence = redisPresence({ connection, keys, node, leaseMs });
+  const kept = redisHistory({ connection, keys, history });
   const heardRooms = new Map<string, HeardRoom>();
 
   /** What is not kept never comes from the history, and must not make anybody forget what does. */
@@ -71,12 +68,9 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     for (const listener of room.listeners) listener({ id, text });
   };
 
-  const historyOf = async (room: string) =>
-    ((await connection.command('LRANGE', keys.history(room), 0, -1)) as string[]).map(entryIn);
-
   /** What a room has said while nobody here could hear it; what it said before it was heard at all is not among it. */
   const catchUp = async (name: string, room: HeardRoom) => {
-    const all = await historyOf(name);
+    const all = await kept.of(name);
     for (const entry of all) {
       if (room.primed) deliver(room, entry);
       else isNews(room, entry);
@@ -119,20 +113,6 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     });
     tooLate.catch(() => {});
     await Promise.race([room.subscribed, tooLate]).finally(() => late.abort());
-  };
-
-  /**
-   * Rooms cost nothing to make up, and what is kept of them must never crowd out tickets: the histories go of the rooms in
-   * which nothing was kept for the longest. It runs after each message that was kept, and nobody waits for it.
-   */
-  const boundHistories = async (room: string) => {
-    const isNew = await connection.command('ZADD', keys.rooms, Date.now(), room);
-    if (isNew !== 1) return;
-    const oldest = await connection.command('ZRANGE', keys.rooms, 0, -mostHistories - 1);
-    for (const name of oldest as string[]) {
-      await connection.command('DEL', keys.history(name));
-      await connection.command('ZREM', keys.rooms, name);
-    }
   };
 
   let fault: string | undefined;
@@ -183,24 +163,14 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       }
       return () => void asked.listeners.delete(listener);
     },
-    async say(room, { id, text }, keep) {
+    async say(room, said, keep) {
       await subscribed(room);
-      const kept = keep && history > 0;
-      const entry = entryText({ id, text, kept });
-      await connection.run(
-        'say',
-        keys.history(room),
-        keys.channel(room),
-        entry,
-        kept ? history : 0,
-        historyMs,
-      );
-      if (kept) boundHistories(room).catch(() => {});
+      await kept.say(room, said, keep);
     },
     async history(room) {
       await subscribed(room);
       const heard = heardRooms.get(room);
-      const all = await (heard ? catchUp(room, heard) : historyOf(room));
+      const all = await (heard ? catchUp(room, heard) : kept.of(room));
       return all.map(({ id, text }) => ({ id, text }));
     },
     arrive: presence.arrive,
@@ -213,16 +183,4 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       await presence.close();
     },
   };
-}
-
-/** What goes over the channel, and into the history. */
-interface Entry extends Said {
-  readonly kept: boolean;
-}
-
-const entryText = ({ id, text, kept }: Entry) => `${kept ? '+' : '-'}${id} ${text}`;
-
-function entryIn(entry: string): Entry {
-  const space = entry.indexOf(' ');
-  return { kept: entry.startsWith('+'), id: entry.slice(1, space), text: entry.slice(space + 1) };
 }

@@ -8,6 +8,7 @@ import { slices } from '../slices.ts';
 import type { RedisConnection } from './connection.ts';
 import { replyIn } from './driver-errors.ts';
 import { ofPrimary } from './of-primary.ts';
+import { type Look, samePrimary, staleAfterMs } from './same-primary.ts';
 
 export interface RedisFeedOptions extends RetainedOptions {
   /** Its own: reading waits for entries, and what else went over it would wait with it. */
@@ -25,23 +26,12 @@ export interface RedisFeedOptions extends RetainedOptions {
 
 /** Milliseconds that a read waits for entries, and thereby between two looks at the tenure. */
 export const feedBlockMs = 500;
-/** Milliseconds without a sign of life after which what we know does not count as current. */
-const staleAfterMs = 3000;
 /** Milliseconds that a replica has to take over a revocation. */
 const replicaWaitMs = 1000;
 /** Milliseconds that the stream has to bring a revocation to the node that published it. */
 const bringMs = 2000;
 /** Revocations put back by one script, so that none keeps Redis from others for long. */
 const putBackAtOnce = 500;
-
-/** What a primary says of itself. */
-interface Look {
-  tenure: string;
-  /** Connected ones. */
-  replicas: number;
-  /** What time it is there: Unix milliseconds. */
-  at: number;
-}
 
 /**
  * The feed that all nodes share: a Redis Stream. A cursor is the tenure and the id; ids of another tenure mean nothing, so
@@ -52,15 +42,19 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   const { follower, publisher, tickets, prefix, now, retention, log, onRefused } = options;
   const retained = new Retained(options);
   const stream = `${prefix}revocations`;
-  const pulseKey = `${prefix}pulse:{${stream}}`;
+  const primaries = samePrimary({
+    follower,
+    publisher,
+    tickets,
+    pulseKey: `${prefix}pulse:{${stream}}`,
+    followed: () => tenure,
+    log,
+  });
 
   let closed = false;
   let tenure: string | undefined;
   let position = '0-0';
   let replicas = 0;
-  let comparing = false;
-  /** Not all connections are on the primary that is followed. */
-  let apart = false;
   let lastAlive = Number.NEGATIVE_INFINITY;
   let lastHeard = now();
   let refused = false;
@@ -115,33 +109,9 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     tenure = current;
   };
 
-  const lookAt = async (connection: RedisConnection): Promise<Look> => {
-    const answer = await connection.run('pulse', pulseKey, staleAfterMs);
-    const [, current = '', connected, at] = ofPrimary<string>(connection, answer);
-    return { tenure: current, replicas: Number(connected), at: Number(at) };
-  };
-
-  /**
-   * Where the address has moved to another primary while the old one lives, each connection moves when it breaks: they have
-   * to be on one. In Cluster, tickets are on all primaries. Nothing waits for this.
-   */
-  const compare = async () => {
-    if (comparing) return;
-    comparing = true;
-    const others = tickets.sharded ? [publisher] : [publisher, tickets];
-    const looks = await Promise.all(others.map((other) => lookAt(other).catch(() => undefined)));
-    comparing = false;
-    const wereApart = apart;
-    apart = looks.some((look) => look !== undefined && look.tenure !== tenure);
-    // Once may be a tenure that has ended between two looks.
-    if (!apart || !wereApart) return;
-    log.warn('tickets and revocations are on two primaries: connecting anew');
-    for (const connection of [follower, publisher, tickets]) connection.relocate();
-  };
-
   /** One look at the primary, then all that is new. */
   const step = async () => {
-    const look = await lookAt(follower);
+    const look = await primaries.lookAt(follower);
     replicas = look.replicas;
     if (look.tenure !== tenure) {
       tenure = undefined;
@@ -151,7 +121,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     lastAlive = now();
     lastHeard = lastAlive;
     refused = false;
-    void compare();
+    void primaries.compare();
     take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
   };
 
@@ -195,7 +165,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     find: (subject) => retained.find(subject),
 
     get current() {
-      return tenure !== undefined && !apart && now() - lastAlive < staleAfterMs;
+      return tenure !== undefined && !primaries.apart && now() - lastAlive < staleAfterMs;
     },
 
     get silentMs() {
