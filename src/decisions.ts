@@ -4,7 +4,7 @@ import type { Audit } from './audit/audit.ts';
 import { BrokerError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import { mayBeSecret } from './secret-forms.ts';
-import type { Session } from './sessions/session.ts';
+import type { Session } from './tickets/session.ts';
 
 /** What a decision was about. Nothing in it may be a secret. */
 export interface Facts {

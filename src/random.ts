@@ -1,5 +1,7 @@
 import { randomFillSync } from 'node:crypto';
-import type { RandomBytes } from './tickets/ticket.ts';
+
+/** Returns `size` unpredictable bytes. */
+export type RandomBytes = (size: number) => Buffer;
 
 /**
  * Unpredictable bytes, drawn from the system's generator 16 KiB at a time: a draw costs about the same whatever its size. No

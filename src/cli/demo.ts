@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { hashPassword } from '../credentials/passwords.ts';
 import { demoName } from '../credentials/test-token.ts';
 import type { Users } from '../credentials/users-file.ts';
-import type { RandomBytes } from '../tickets/ticket.ts';
+import type { RandomBytes } from '../random.ts';
 
 /** The one user of a process that was given none, with a password that nobody else knows. */
 export async function demoUsers(randomBytes: RandomBytes): Promise<{ users: Users; password: string }> {

@@ -1,5 +1,5 @@
 import { SignJWT } from 'jose';
-import type { Session } from '../sessions/session.ts';
+import type { Session } from '../tickets/session.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 /** Seconds. */

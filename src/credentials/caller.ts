@@ -1,5 +1,5 @@
 import { BrokerError } from '../errors.ts';
-import { textPattern } from '../tickets/text.ts';
+import { textPattern } from '../text.ts';
 
 export const scopes = ['tickets:mint', 'tickets:redeem', 'revoke', 'sessions:read'] as const;
 export type Scope = (typeof scopes)[number];

@@ -1,8 +1,8 @@
 import { type Config, ConfigFault } from '../config.ts';
 import { BrokerError } from '../errors.ts';
+import type { RandomBytes } from '../random.ts';
 import type { Feed } from '../revocations/feed.ts';
 import type { Revoke } from '../revocations/revoke.ts';
-import type { RandomBytes } from '../tickets/ticket.ts';
 import { type Assert, asserter } from './assertion.ts';
 import { type Caller, type Verifier, verifierChain } from './caller.ts';
 import { type CredentialsFile, fileFault } from './files.ts';

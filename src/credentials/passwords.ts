@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { hash as argon2id, verify as verifyArgon2 } from '@node-rs/argon2';
 import bcrypt from 'bcrypt';
 import { BrokerError } from '../errors.ts';
-import type { RandomBytes } from '../tickets/ticket.ts';
+import type { RandomBytes } from '../random.ts';
 import type { Users } from './users-file.ts';
 
 /** OWASP's password storage recommendation for argon2id: 19 MiB, two passes, one lane. */

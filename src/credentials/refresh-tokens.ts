@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
-import type { RandomBytes } from '../tickets/ticket.ts';
+import type { RandomBytes } from '../random.ts';
 import type { Login, RefreshFamilies } from './refresh-families.ts';
 
 export interface RefreshTokensOptions {

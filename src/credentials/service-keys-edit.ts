@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { RandomBytes } from '../tickets/ticket.ts';
+import type { RandomBytes } from '../random.ts';
 import type { Scope, Service } from './caller.ts';
 import { dropLine, putLine, textOf } from './named-lines.ts';
 import { parseServiceKeys } from './service-keys.ts';

@@ -3,8 +3,8 @@ import type { Static } from 'typebox';
 import { BrokerError } from '../errors.ts';
 import type { RedeemAnswer } from '../http/schemas.ts';
 import type { Feed } from '../revocations/feed.ts';
-import type { TicketSession } from '../sessions/session.ts';
 import type { Present, Presented } from '../tickets/present.ts';
+import type { TicketSession } from '../tickets/session.ts';
 import { ticketId } from '../tickets/ticket.ts';
 import type { GateLog } from './backing.ts';
 

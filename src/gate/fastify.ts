@@ -2,8 +2,8 @@ import websocket, { type WebsocketHandler, type WebsocketPluginOptions } from '@
 import type { FastifyPluginAsync } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { BrokerError } from '../errors.ts';
-import { withoutSecrets } from '../http/carried-secrets.ts';
-import { answerTo } from '../http/refusal-answer.ts';
+import { withoutSecrets } from '../wire/carried-secrets.ts';
+import { answerTo } from '../wire/refusal-answer.ts';
 import type { Gate, GateSession } from './gate.ts';
 
 export interface FastifyGateOptions {

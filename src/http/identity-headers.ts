@@ -1,4 +1,4 @@
-import type { Session } from '../sessions/session.ts';
+import type { Session } from '../tickets/session.ts';
 
 /** What the identity headers begin with, by the name of the preset: oauth2-proxy's, Authelia's, and Traefik's custom. */
 const prefixes = {

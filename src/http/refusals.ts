@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BrokerError, type RefusalCode, refusals } from '../errors.ts';
-import { answerTo, rawAnswerTo } from './refusal-answer.ts';
+import { answerTo, rawAnswerTo } from '../wire/refusal-answer.ts';
 import { RefusalBody } from './refusal-schemas.ts';
 
 /** Says every refusal, ours and the framework's, in the one shape. Nothing of the request is repeated to the caller. */

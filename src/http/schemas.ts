@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
+import { textPattern } from '../text.ts';
 import { mostRooms, roomPattern } from '../tickets/room.ts';
-import { textPattern } from '../tickets/text.ts';
 
 export const strict = { additionalProperties: false } as const;
 

@@ -4,7 +4,7 @@ import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { BrokerError } from '../errors.ts';
-import { withoutSecrets } from './carried-secrets.ts';
+import { withoutSecrets } from '../wire/carried-secrets.ts';
 import { refuse, refuseClient, registerRefusals } from './refusals.ts';
 import type { App } from './type-provider.ts';
 

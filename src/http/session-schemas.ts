@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { harmlessPattern, textPart } from '../tickets/text.ts';
+import { harmlessPattern, textPart } from '../text.ts';
 import { Name, SessionId, strict } from './schemas.ts';
 
 export const RevocationRequest = Type.Object(

@@ -1,5 +1,5 @@
+import type { Session } from '../tickets/session.ts';
 import type { Peer } from './live-sessions.ts';
-import type { Session } from './session.ts';
 
 /** An admitted socket, as what lives behind the gate sees it. */
 export interface Connection {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
+import type { Session } from '../tickets/session.ts';
 import type { Registry } from './registry.ts';
-import type { Session } from './session.ts';
 import { timetable } from './timetable.ts';
 
 /** Lists a session whose socket somebody else holds. */

@@ -3,10 +3,10 @@ import type { RecordEnd, SessionEnd } from '../decisions.ts';
 import type { Feed } from '../revocations/feed.ts';
 import { type Revocation, reaches } from '../revocations/revocation.ts';
 import { Roster } from '../roster.ts';
+import type { Session } from '../tickets/session.ts';
 import { closeCodes } from './close-codes.ts';
 import { type Deadline, deadline } from './deadline.ts';
 import { isHeldElsewhere, type ListedSession, type Registry } from './registry.ts';
-import type { Session } from './session.ts';
 import { timetable } from './timetable.ts';
 
 /** Where an admitted connection came from. */

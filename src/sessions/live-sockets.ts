@@ -2,12 +2,12 @@ import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Metrics } from '../metrics.ts';
 import { Roster } from '../roster.ts';
+import type { Session } from '../tickets/session.ts';
 import { closeCodes } from './close-codes.ts';
 import type { Enter } from './connection.ts';
 import { drain } from './drain.ts';
 import type { LiveSessions, Peer } from './live-sessions.ts';
 import { type ReceiverOptions, receiver } from './receive.ts';
-import type { Session } from './session.ts';
 
 /** Milliseconds that a peer has to answer a close. */
 const closeWithinMs = 5000;

@@ -1,5 +1,5 @@
+import type { Session } from '../tickets/session.ts';
 import type { Peer } from './live-sessions.ts';
-import type { Session } from './session.ts';
 
 /**
  * Spends a fresh ticket of the same subject, so that an open session may go on.

@@ -1,7 +1,8 @@
 import { BrokerError } from '../errors.ts';
+import type { RandomBytes } from '../random.ts';
 import type { Store } from '../store/store.ts';
 import type { TicketRecord } from './record.ts';
-import { newTicket, type RandomBytes, ticketId } from './ticket.ts';
+import { newTicket, ticketId } from './ticket.ts';
 
 export interface Minted {
   ticket: string;

@@ -1,10 +1,10 @@
 import { acceptableForms, type BindIp, countedAs } from '../address.ts';
 import { BrokerError } from '../errors.ts';
 import type { Feed } from '../revocations/feed.ts';
-import type { TicketSession } from '../sessions/session.ts';
 import type { Allowance } from '../store/store.ts';
 import type { Repeat } from './record.ts';
 import { type RedeemDeps, redeem } from './redeem.ts';
+import type { TicketSession } from './session.ts';
 
 export interface PresentDeps extends RedeemDeps {
   /** What an address may get wrong; undefined: as much as it likes. */

@@ -1,8 +1,9 @@
 import { about, BrokerError, type RefusalCode } from '../errors.ts';
-import type { TicketSession } from '../sessions/session.ts';
+import type { RandomBytes } from '../random.ts';
 import type { Allowance, Redemption, Store } from '../store/store.ts';
 import type { Claim } from './record.ts';
-import { isTicket, newSessionId, type RandomBytes, ticketId } from './ticket.ts';
+import type { TicketSession } from './session.ts';
+import { isTicket, newSessionId, ticketId } from './ticket.ts';
 
 export interface RedeemDeps {
   store: Store;

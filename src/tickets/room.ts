@@ -1,4 +1,4 @@
-import { harmlessPattern } from './text.ts';
+import { harmlessPattern } from '../text.ts';
 
 /** A room's name: 1 to 128 characters. */
 export const roomPattern = harmlessPattern(128);

@@ -1,7 +1,5 @@
 import { hash } from 'node:crypto';
-
-/** Returns `size` unpredictable bytes; `node:crypto`'s `randomBytes` outside of tests. */
-export type RandomBytes = (size: number) => Buffer;
+import type { RandomBytes } from '../random.ts';
 
 const form = /^wst_[A-Za-z0-9_-]{43}$/;
 

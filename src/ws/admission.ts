@@ -3,10 +3,10 @@ import type { Logger } from 'pino';
 import type { BindIp } from '../address.ts';
 import { type Decide, type Facts, tellSession, tellWhereabouts } from '../decisions.ts';
 import { BrokerError } from '../errors.ts';
-import { carriedSecrets, withoutSecrets } from '../http/carried-secrets.ts';
-import type { Visitor } from '../http/forwarded.ts';
 import type { Peer } from '../sessions/live-sessions.ts';
-import type { Session } from '../sessions/session.ts';
+import type { Session } from '../tickets/session.ts';
+import { carriedSecrets, withoutSecrets } from '../wire/carried-secrets.ts';
+import type { Visitor } from '../wire/forwarded.ts';
 import type { NoTicket } from './first-message.ts';
 import type { Gate } from './gate.ts';
 

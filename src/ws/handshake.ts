@@ -2,8 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { subprotocol } from 'ws';
 import { BrokerError } from '../errors.ts';
 import { isRoom } from '../tickets/room.ts';
-
-const carrier = 'ticket.';
+import { carrier } from '../wire/offered-tickets.ts';
 
 /** What a well-formed opening handshake says (RFC 6455 4.2.1). */
 export interface Handshake {
@@ -51,14 +50,6 @@ export function readHandshake(
 export function selectProtocol(offered: Iterable<string>): string | false {
   for (const protocol of offered) if (!protocol.startsWith(carrier)) return protocol;
   return false;
-}
-
-/** The tickets among offered subprotocols, for who does not answer the offer. */
-export function ticketsOffered(header: string | undefined): string[] {
-  return (header?.split(',') ?? [])
-    .map((protocol) => protocol.trim())
-    .filter((protocol) => protocol.startsWith(carrier))
-    .map((protocol) => protocol.slice(carrier.length));
 }
 
 function offeredProtocols(header: string | undefined): string[] {

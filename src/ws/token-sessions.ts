@@ -1,13 +1,14 @@
 import { countedAs } from '../address.ts';
 import type { Credentials } from '../credentials/open.ts';
 import { BrokerError } from '../errors.ts';
+import type { RandomBytes } from '../random.ts';
 import type { Feed } from '../revocations/feed.ts';
-import type { Session } from '../sessions/session.ts';
 import type { Allowance, Store } from '../store/store.ts';
 import { allowedRooms, narrowed } from '../tickets/allowed-rooms.ts';
 import type { TicketRecord } from '../tickets/record.ts';
 import { attemptsUsedUp } from '../tickets/redeem.ts';
-import { newSessionId, type RandomBytes } from '../tickets/ticket.ts';
+import type { Session } from '../tickets/session.ts';
+import { newSessionId } from '../tickets/ticket.ts';
 
 export interface TokenSessionsOptions {
   authenticate: Credentials['authenticate'];

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type LiveSessionsOptions, liveSessions } from '../../../src/sessions/live-sessions.ts';
-import type { Session } from '../../../src/sessions/session.ts';
 import { memoryFeed } from '../../../src/store/memory-feed.ts';
 import { memoryRegistry } from '../../../src/store/memory-registry.ts';
+import type { Session } from '../../../src/tickets/session.ts';
 
 const now = () => Date.now();
 const peer = { ip: '192.0.2.1', origin: undefined, via: 'ws' };

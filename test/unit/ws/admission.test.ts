@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { recordDecisions } from '../../../src/decisions.ts';
 import { BrokerError } from '../../../src/errors.ts';
 import { createMetrics } from '../../../src/metrics.ts';
-import type { Session } from '../../../src/sessions/session.ts';
+import type { Session } from '../../../src/tickets/session.ts';
 import { admission } from '../../../src/ws/admission.ts';
 import type { Gate } from '../../../src/ws/gate.ts';
 import { aRecord } from '../../support/records.ts';

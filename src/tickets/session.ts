@@ -1,4 +1,4 @@
-import type { TicketRecord } from '../tickets/record.ts';
+import type { TicketRecord } from './record.ts';
 
 /** One admitted connection. */
 export interface Session {

@@ -1,4 +1,4 @@
-import { secretForm } from '../secret-forms.ts';
+import { secretForm } from './secret-forms.ts';
 
 /**
  * Part of a pattern: what names somebody or something, as a regular expression with the flag `u`: so many characters at most, none of them a control

@@ -1,0 +1,10 @@
+/** What a ticket has before it where it comes as a subprotocol. */
+export const carrier = 'ticket.';
+
+/** The tickets among offered subprotocols, for who does not answer the offer. */
+export function ticketsOffered(header: string | undefined): string[] {
+  return (header?.split(',') ?? [])
+    .map((protocol) => protocol.trim())
+    .filter((protocol) => protocol.startsWith(carrier))
+    .map((protocol) => protocol.slice(carrier.length));
+}
