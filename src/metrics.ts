@@ -6,6 +6,7 @@ import { type Followed, feedMetrics } from './metrics/feed.ts';
 import { fileMetrics } from './metrics/files.ts';
 import { processMetrics } from './metrics/process.ts';
 import { storeMetrics, type WatchedStore } from './metrics/store.ts';
+import { closeCodes } from './sessions/close-codes.ts';
 import { version } from './version.ts';
 
 /** Whose state is told with every scrape. */
@@ -30,6 +31,8 @@ export interface Metrics {
   readonly contentType: string;
   readonly registry: Registry;
 }
+
+const ours: ReadonlySet<number> = new Set(Object.values(closeCodes));
 
 /** @param now milliseconds since the epoch */
 export function createMetrics(now: () => number = Date.now): Metrics {
@@ -83,7 +86,7 @@ export function createMetrics(now: () => number = Date.now): Metrics {
     socketClosed(code) {
       open.dec();
       // A peer may close with any code of the private range.
-      closes.inc({ code: code >= 3000 && ![3000, 3003, 3008].includes(code) ? 'other' : String(code) });
+      closes.inc({ code: code >= 3000 && !ours.has(code) ? 'other' : String(code) });
     },
     commandTook: (command, seconds) => commands.observe({ command }, seconds),
     auditLost: (lines) => lost.inc(lines),

@@ -1,7 +1,7 @@
 import { BrokerError, type RefusalCode, refusals } from '../errors.ts';
-import { allowance } from '../sessions/allowance.ts';
 import { closeCodes } from '../sessions/close-codes.ts';
 import type { Enter, Message } from '../sessions/connection.ts';
+import { tokenBucket } from '../sessions/token-bucket.ts';
 import { slices } from '../slices.ts';
 import type { Backplane, Said } from './backplane.ts';
 import { faultOf, isReserved, type Spoken } from './message.ts';
@@ -147,7 +147,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
         lobby,
       rooms: new Map(),
       postponed: new Map(),
-      joins: allowance(joinsPerSecond, now),
+      joins: tokenBucket(joinsPerSecond, now),
     };
     if (mayEnter(member, member.own)) enter(member, member.own);
     // One thing after the other: a join is over before what was sent after it is looked at.

@@ -1,6 +1,6 @@
 import { Roster } from '../roster.ts';
-import type { Allowance } from '../sessions/allowance.ts';
 import type { Connection } from '../sessions/connection.ts';
+import type { TokenBucket } from '../sessions/token-bucket.ts';
 import type { Backplane, Occupant, Said } from './backplane.ts';
 
 /** One socket's stay in the chat. */
@@ -13,7 +13,7 @@ export interface Member {
   readonly rooms: Map<Room, () => void>;
   /** What is said in rooms whose history is still on its way: afterwards it would come first. */
   readonly postponed: Map<Room, Said[]>;
-  readonly joins: Allowance;
+  readonly joins: TokenBucket;
 }
 
 /** A subject in a room, as far as this process is concerned. */

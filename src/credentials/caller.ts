@@ -57,6 +57,7 @@ export function requireService(caller: Caller): asserts caller is Service {
   });
 }
 
+/** @throws BrokerError `insufficient_scope` */
 export function requireScope(service: Service, scope: Scope): void {
   if (service.scopes.has(scope)) return;
   throw new BrokerError('insufficient_scope', {

@@ -21,7 +21,7 @@ const retryMs = 500;
 
 /** The feed as a broker sends it: `GET /revocations`, resumed where it broke off. */
 export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | 'since' | 'silentMs'> {
-  const { url, serviceKey, fetch, log } = options;
+  const { url, serviceKey, now, fetch, log } = options;
   const retained = new Retained(options);
   const stop = new AbortController();
   let cursor: string | undefined;
@@ -34,8 +34,7 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
       cursor = id;
     },
     onComment(comment) {
-      // Not the clock, which may be set back.
-      if (saysCurrent(comment)) lastCurrent = performance.now();
+      if (saysCurrent(comment)) lastCurrent = now();
     },
   });
 
@@ -66,11 +65,11 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
 
   const follow = async () => {
     let known = '';
-    const state = (now: string) => {
-      if (now === known || stop.signal.aborted) return;
-      known = now;
-      if (now === 'open') log.info('the feed is open');
-      else log.warn({ reason: now }, 'the feed cannot be read: nobody is admitted until it can');
+    const state = (is: string) => {
+      if (is === known || stop.signal.aborted) return;
+      known = is;
+      if (is === 'open') log.info('the feed is open');
+      else log.warn({ reason: is }, 'the feed cannot be read: nobody is admitted until it can');
     };
     while (!stop.signal.aborted) {
       await read(() => state('open')).catch((error: Error) =>
@@ -86,7 +85,7 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
     follow: (listener) => retained.follow(listener),
     find: (subject) => retained.find(subject),
     get current() {
-      return performance.now() - lastCurrent < staleAfterMs;
+      return now() - lastCurrent < staleAfterMs;
     },
     async close() {
       stop.abort();

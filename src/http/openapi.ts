@@ -1,4 +1,5 @@
 import swagger from '@fastify/swagger';
+import { version } from '../version.ts';
 import type { App } from './type-provider.ts';
 
 /**
@@ -14,7 +15,7 @@ export async function collectOpenApi(app: App): Promise<void> {
       openapi: '3.1.0',
       info: {
         title: 'ticket-broker',
-        version: '0.1.0',
+        version,
         description:
           'Single-use tickets for WebSockets. Log in, mint a ticket, open the socket with it: once. Every refusal is `{error, error_description}`.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },

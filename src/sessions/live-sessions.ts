@@ -65,6 +65,7 @@ interface Held {
   /** What it has been called: by the ticket that opened it, and by those that have renewed it, the latest ones. */
   readonly names: Pick<Session, 'session_id' | 'ticket_id'>[];
   readonly peer: Peer;
+  /** Unix seconds. */
   readonly since: number;
   readonly events: SessionEvents;
   readonly end: Deadline;
@@ -199,7 +200,5 @@ function nameOf({ session_id, ticket_id }: Session): Pick<Session, 'session_id' 
 
 /** As much of a reason as a close frame holds: 123 bytes (RFC 6455 5.5). */
 function closeReason(reason: string): string {
-  let cut = reason;
-  while (Buffer.byteLength(cut) > 123) cut = [...cut].slice(0, -1).join('');
-  return cut;
+  return reason.slice(0, new TextEncoder().encodeInto(reason, new Uint8Array(123)).read);
 }

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import { BrokerError } from '../errors.ts';
-import { allowance } from './allowance.ts';
 import { closeCodes } from './close-codes.ts';
 import type { Message, Stay } from './connection.ts';
 import type { LiveSession, Peer } from './live-sessions.ts';
 import { anotherSubject, type Refresh } from './refresh.ts';
+import { tokenBucket } from './token-bucket.ts';
 
 export interface ReceiverOptions {
   /** Milliseconds since the epoch. */
@@ -61,7 +61,7 @@ export function receiver({ now, log, refresh, messageLimit }: ReceiverOptions) {
   };
 
   return (heard: Heard) => {
-    const messages = messageLimit > 0 ? allowance(messageLimit, now) : undefined;
+    const messages = messageLimit > 0 ? tokenBucket(messageLimit, now) : undefined;
     let told = false;
     return (text: string) => {
       const retry_after_ms = messages?.take() ?? 0;

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { environmentHelp } from '../../src/cli/environment-help.ts';
 import { ConfigFault, readConfig } from '../../src/config.ts';
 import { variables } from '../../src/variables.ts';
@@ -68,6 +69,15 @@ describe('readConfig', () => {
   test('has no two servers on one port', () => {
     expect(faultsOf({ PORT: '9090', METRICS_PORT: '9090' })).toEqual(['METRICS_PORT must not be PORT']);
     expect(faultsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
+  });
+
+  test('opens no WebSocket where the document has something else', () => {
+    const { paths } = parse(readFileSync('openapi.yaml', 'utf8')) as { paths: Record<string, object> };
+    const others = Object.keys(paths).filter((path) => path !== '/ws' && !path.includes('{'));
+    expect(others.length).toBeGreaterThan(10);
+    const taken = 'WS_PATH names a path that something else is served at';
+    for (const path of [...others, '/demo/page.css'])
+      expect(faultsOf({ WS_PATH: path }), path).toContain(taken);
   });
 
   test('takes an empty variable for an unset one', () => {

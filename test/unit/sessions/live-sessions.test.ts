@@ -36,6 +36,18 @@ function setUp() {
   return { enter, revoke, registry };
 }
 
+test.each([
+  ['a'.repeat(124), 'a'.repeat(123)],
+  ['ü'.repeat(100), 'ü'.repeat(61)],
+  [`a${'😀'.repeat(31)}`, `a${'😀'.repeat(30)}`],
+  ['left the company', 'left the company'],
+])('of a reason, %j, whole characters go into 123 bytes', async (reason, said) => {
+  const { enter, revoke } = setUp();
+  const { ends } = enter('a');
+  await revoke({ session_id: 'session-a' }, reason);
+  expect(ends).toEqual([[3003, said]]);
+});
+
 test('a refresh that comes after the connection has gone lists nobody', async () => {
   const { enter, registry } = setUp();
   const { live } = enter('a');

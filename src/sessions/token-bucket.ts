@@ -1,11 +1,11 @@
 /** A token bucket: `perSecond` things a second, and twice that at once. */
-export interface Allowance {
+export interface TokenBucket {
   /** @returns 0 when it may be done, else milliseconds until it may */
   take(): number;
 }
 
 /** @param now milliseconds */
-export function allowance(perSecond: number, now: () => number): Allowance {
+export function tokenBucket(perSecond: number, now: () => number): TokenBucket {
   const most = 2 * perSecond;
   let left = most;
   let since = now();
