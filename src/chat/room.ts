@@ -2,6 +2,7 @@ import { Roster } from '../roster.ts';
 import type { Connection } from '../sessions/connection.ts';
 import type { TokenBucket } from '../sessions/token-bucket.ts';
 import type { Backplane, Occupant, Said } from './backplane.ts';
+import type { Tally } from './tally.ts';
 
 /** One socket's stay in the chat. */
 export interface Member {
@@ -26,6 +27,8 @@ interface Presence {
 export interface RoomDeps {
   backplane: Backplane;
   randomUUID: () => string;
+  /** In how many rooms each subject is seen. */
+  seenIn: Tally;
 }
 
 /** A room, as far as sockets of this process are in it. */
@@ -37,18 +40,25 @@ export class Room {
   readonly #present = new Map<string, Presence>();
   readonly #backplane: Backplane;
   readonly #randomUUID: () => string;
+  readonly #seenIn: Tally;
   readonly #stop: () => void;
 
-  constructor(name: string, { backplane, randomUUID }: RoomDeps) {
+  constructor(name: string, { backplane, randomUUID, seenIn }: RoomDeps) {
     this.name = name;
     this.#backplane = backplane;
     this.#randomUUID = randomUUID;
+    this.#seenIn = seenIn;
     this.#stop = backplane.hear(name, (said) => this.#deliver(said));
   }
 
   /** Hears nothing any more. */
   close(): void {
     this.#stop();
+  }
+
+  /** Whether a subject is seen here. */
+  sees(sub: string): boolean {
+    return this.#present.has(sub);
   }
 
   /** Makes a member be seen. @returns whether nobody saw its subject before, on any node */
@@ -63,9 +73,10 @@ export class Room {
     const arrived = this.#backplane.arrive(this.name, member.who);
     const presence = { members: new Set([member]), arrived };
     this.#present.set(sub, presence);
+    this.#seenIn.up(sub);
     return arrived.catch((error: unknown) => {
       // Nobody has seen any of them: whoever tries next arrives anew.
-      if (this.#present.get(sub) === presence) this.#present.delete(sub);
+      if (this.#present.get(sub) === presence) this.#forget(sub);
       throw error;
     });
   }
@@ -75,13 +86,18 @@ export class Room {
     const { who } = member;
     const own = this.#present.get(who.sub)?.members;
     if (!own?.delete(member) || own.size > 0) return;
-    this.#present.delete(who.sub);
+    this.#forget(who.sub);
     if (await this.#backplane.depart(this.name, who)) await this.tellPresence(who, 'left');
   }
 
   async tellPresence({ username }: Occupant, status: 'joined' | 'left'): Promise<void> {
     const text = JSON.stringify({ type: 'presence', room: this.name, user: username, status });
     await this.#backplane.say(this.name, { id: this.#randomUUID(), text }, false);
+  }
+
+  #forget(sub: string): void {
+    this.#present.delete(sub);
+    this.#seenIn.down(sub);
   }
 
   #deliver(said: Said): void {

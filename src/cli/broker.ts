@@ -10,7 +10,7 @@ export function urlOption(): Option {
 
 /** @throws InvalidArgumentError for what is no http or https URL, or more than a host: credentials must go nowhere else */
 export function brokerUrl(text: string): string {
-  if (/^https?:\/\/[^/?#@]+\/?$/i.test(text) && URL.canParse(text)) return text;
+  if (/^https?:\/\/[^/?#@\\\s]+\/?$/i.test(text) && URL.canParse(text)) return text;
   throw new InvalidArgumentError('It must be such as https://broker.example, with nothing behind the host.');
 }
 
@@ -60,7 +60,9 @@ export async function callBroker<T extends object>(
   const unreachable = (error: Error): never => {
     throw new Error(`${origin} (--url) cannot be reached: ${fetchFailure(error)}`);
   };
-  const response = await fetch(new URL(path, url), { ...init, signal }).catch(unreachable);
+  // Not followed: it would hand what is sent to somebody else.
+  const redirect = 'manual';
+  const response = await fetch(new URL(path, url), { ...init, redirect, signal }).catch(unreachable);
   const body = objectIn(await response.text().catch(unreachable));
   if (response.ok && isAnswer(body as Partial<T>)) return body as T;
   const { error, error_description: description } = body;

@@ -80,6 +80,7 @@ ${examples(
 async function connect(ticket: string | undefined, options: ConnectOptions, command: Command): Promise<void> {
   const { path, protocol, room, token, login, json = false, wait, patience } = options;
   const url = new URL(path, options.url);
+  if (url.host !== new URL(options.url).host) command.error('error: --path leads to another host than --url');
   url.protocol = url.protocol.replace('http', 'ws');
   if (room !== undefined) url.searchParams.set('room', room);
 

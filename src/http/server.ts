@@ -8,6 +8,13 @@ import { withoutSecrets } from '../wire/carried-secrets.ts';
 import { refuse, refuseClient, registerRefusals } from './refusals.ts';
 import type { App } from './type-provider.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Without @fastify/cors, which knows this and does not declare it. */
+    cors?: false;
+  }
+}
+
 /** Fastify as it is set up here, with all that holds for every route and with no route yet. */
 export async function createServer(config: Config, log: Logger): Promise<App> {
   /** How many answers a connection is still to be given. */

@@ -85,12 +85,17 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
     return reply.code(200).send();
   };
 
+  // Fastify wants a content type of a QUERY, which a proxy that only asks does not send.
+  app.addHttpMethod('QUERY', { overrideExisting: true });
   for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
+  // An OPTIONS is asked about here, too: a preflight's 204 would let it in.
+  const config = { cors: false } as const;
   for (const url of ['/verify', '/verify/*']) {
     app.route({
       method: 'GET',
       url,
       exposeHeadRoute: false,
+      config,
       schema: {
         hide: url !== '/verify',
         operationId: 'verify',
@@ -123,7 +128,7 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
       validatorCompiler: () => () => true,
       handler: answer,
     });
-    app.route({ method: methods, url, schema: { hide: true }, handler: answer });
+    app.route({ method: methods, url, config, schema: { hide: true }, handler: answer });
   }
   registered();
 }

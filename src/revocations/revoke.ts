@@ -7,7 +7,7 @@ import { about } from '../errors.ts';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
 import type { Store } from '../store/store.ts';
 import type { Feed } from './feed.ts';
-import { type RevocationTarget, reaches } from './revocation.ts';
+import type { RevocationTarget } from './revocation.ts';
 
 /** Milliseconds that a revocation waits until it is known whom it reaches. */
 const countWithinMs = 100;
@@ -38,18 +38,16 @@ export interface Revoked {
 export type Revoke = (target: RevocationTarget, reason: string | undefined) => Promise<Revoked>;
 
 export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
+  /** Those that are closing already, or are held by somebody who does not tell when they have closed, are of an earlier one. */
+  const stands = (session: ListedSession) => feed.find(session) === undefined;
   const reached = async (target: RevocationTarget): Promise<ListedSession[]> => {
     if ('sub' in target) {
-      // Those that are closing already, or are held by somebody who does not tell when they have closed, are of an earlier one.
-      const earlier = feed.find({ sub: target.sub, auth_time: 0 });
       const sessions = await registry.ofSubject(target.sub);
-      return sessions.filter(
-        (session) => session.auth_time <= target.issued_before && !(earlier && reaches(earlier, session)),
-      );
+      return sessions.filter((session) => session.auth_time <= target.issued_before && stands(session));
     }
     if (!('session_id' in target)) return [];
     const session = await registry.find(target.session_id);
-    return session ? [session] : [];
+    return session && stands(session) ? [session] : [];
   };
 
   // Whoever may end their own session may ask for it without end: what cannot be forgotten is not said again.

@@ -62,11 +62,8 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     leased = asked;
     return new Set(live);
   };
-  // Others sweep away what belongs to a node without a lease.
-  const leaseFirst = async () => {
-    if (performance.now() - leased >= leaseMs / 2) await liveNodes();
-  };
-  const { enter, settled } = enlisting(connection, leaseFirst);
+  // The lease first, each time: others sweep away what belongs to a node without one, and Redis may have been emptied just now.
+  const { enter, settled } = enlisting(connection, liveNodes);
 
   /** Where a session is listed: with this node or, held elsewhere, with those of all nodes that end in the same hour. */
   const placeOf = (session: ListedSession) => {

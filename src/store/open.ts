@@ -97,7 +97,7 @@ export function openStore(options: OpenStoreOptions): Opened {
     tickets: connection,
     prefix,
     log,
-    onRefused: () => void store.selfTest(),
+    onRefusal: () => void store.selfTest(),
   });
   const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
   return closing({

@@ -20,8 +20,8 @@ export interface RedisFeedOptions extends RetainedOptions {
   /** Begins every key. */
   prefix: string;
   log: Pick<Logger, 'info' | 'warn'>;
-  /** Told, once until it goes on, that Redis itself refuses what following takes. */
-  onRefused?: () => void;
+  /** Told when Redis itself begins to refuse what following takes, and when it does so no more. */
+  onRefusal?: () => void;
 }
 
 /** Milliseconds that a read waits for entries, and thereby between two looks at the tenure. */
@@ -39,7 +39,7 @@ const putBackAtOnce = 500;
  * then is the feed current.
  */
 export function redisFeed(options: RedisFeedOptions): Feed {
-  const { follower, publisher, tickets, prefix, now, retention, log, onRefused } = options;
+  const { follower, publisher, tickets, prefix, now, retention, log, onRefusal } = options;
   const retained = new Retained(options);
   const stream = `${prefix}revocations`;
   const primaries = samePrimary({
@@ -58,6 +58,11 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let lastAlive = Number.NEGATIVE_INFINITY;
   let lastHeard = now();
   let refused = false;
+
+  const tellRefusal = (is: boolean) => {
+    if (is !== refused) onRefusal?.();
+    refused = is;
+  };
 
   /** @param at what time it is at Redis, whose time an id begins with; absent: the entries have only just been made */
   const take = (entries: [id: string, value: string][], ofTenure: string, at?: number) => {
@@ -120,7 +125,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     }
     lastAlive = now();
     lastHeard = lastAlive;
-    refused = false;
+    tellRefusal(false);
     void primaries.compare();
     take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
   };
@@ -132,9 +137,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
       } catch (error) {
         // What has been revoked since is not known before the next step succeeds.
         lastAlive = Number.NEGATIVE_INFINITY;
-        const wasRefused = refused;
-        refused = replyIn(error) !== undefined;
-        if (refused && !wasRefused) onRefused?.();
+        tellRefusal(replyIn(error) !== undefined);
         await sleep(100);
       }
     }

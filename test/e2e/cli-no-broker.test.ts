@@ -39,3 +39,20 @@ test.each<[string, number, Answer]>([
 ])('and nothing is revoked by %s', async (_what, status, answer) => {
   expect(await runAt(answer, 'revoke', '--sub', 'alice')).toEqual(failing(status));
 });
+
+test('what is sent goes nowhere else, though it is told to', async () => {
+  const got: string[] = [];
+  const elsewhere = createServer((request, response) => {
+    got.push(String(request.url));
+    response.end('{}');
+  }).listen(0, '127.0.0.2');
+  await once(elsewhere, 'listening');
+  const { port } = elsewhere.address() as AddressInfo;
+  const redirect: Answer = (response) =>
+    void response.writeHead(307, { location: `http://127.0.0.2:${port}/` }).end();
+  for (const command of ['token alice', 'ticket', 'revoke --sub alice']) {
+    expect(await runAt(redirect, ...command.split(' '))).toEqual(failing(307));
+  }
+  expect(got).toEqual([]);
+  elsewhere.close();
+});

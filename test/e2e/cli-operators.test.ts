@@ -152,6 +152,7 @@ describe('revoke', () => {
     [['--url', 'https://broker.example/tickets', '--sub', 'a'], '--url'],
     [['--url', 'https://broker.example/?a', '--sub', 'a'], '--url'],
     [['--url', 'https://me:secret@broker.example', '--sub', 'a'], '--url'],
+    [['--url', 'http://evil.example\\.broker.example', '--sub', 'a'], '--url'],
   ])('with %j exits with 2 and names the option', async (args, option) => {
     const ran = await runCommand(['revoke', ...args, ...withKey()]);
     expect(ran).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(option) });

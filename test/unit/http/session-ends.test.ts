@@ -26,8 +26,10 @@ test('what is revoked is not listed, though nobody tells that it has closed, and
   expect(await revoke()).toBe(2);
   expect(await listed('bob')).toEqual([]);
   expect((await call('GET', '/sessions', root)).json().sessions).toEqual([]);
-  await redeemed(await minted('bob'));
+  const session_id = await redeemed(await minted('bob'));
   expect(await revoke()).toBe(1);
+  const again = await call('POST', '/revocations', root, { session_id });
+  expect(again.json().sessions).toBe(0);
 });
 
 test('a user may end as many sessions one by one as LOGIN_LIMIT says, and log out everywhere after that', async () => {

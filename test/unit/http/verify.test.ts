@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { METHODS } from 'node:http';
 import type { HTTPMethods } from 'fastify';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -57,16 +58,34 @@ describe('/verify', () => {
   });
 
   test('takes any method, with any body', async () => {
-    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'HEAD'] as HTTPMethods[]) {
+    for (const method of METHODS.filter((name) => name !== 'CONNECT') as HTTPMethods[]) {
       const { ticket } = await app.ticket();
-      const answer = await app.app.inject({
-        method,
-        url: '/verify',
-        headers: { ...at(ticket), ...(method !== 'HEAD' && { 'content-type': 'image/png' }) },
-        ...(method !== 'HEAD' && { payload: 'x'.repeat(100_000) }),
-      });
+      const answer = await app.app.inject({ method, url: '/verify', headers: at(ticket) });
       expect([method, answer.statusCode]).toEqual([method, 200]);
     }
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'] as HTTPMethods[]) {
+      const { ticket } = await app.ticket();
+      const headers = { ...at(ticket), 'content-type': 'image/png' };
+      const answer = await app.app.inject({ method, url: '/verify', headers, payload: 'x'.repeat(100_000) });
+      expect([method, answer.statusCode]).toEqual([method, 200]);
+    }
+  });
+
+  test('no preflight lets anything in, whatever origins are allowed', async () => {
+    const allowing = await broker({ ALLOWED_ORIGINS: 'https://app.example' });
+    for (const origin of [undefined, 'https://app.example', 'https://evil.example']) {
+      for (const url of ['/verify', '/verify/ws']) {
+        const headers = { ...(origin && { origin, 'access-control-request-method': 'GET' }) };
+        const answer = await allowing.app.inject({ method: 'OPTIONS', url, headers });
+        expect(answer.statusCode).toBe(origin?.includes('evil') ? 403 : 401);
+        expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
+      }
+    }
+    const { ticket } = await allowing.ticket();
+    const good = { 'sec-websocket-protocol': `chat, ticket.${ticket}`, origin: 'https://app.example' };
+    const answer = await allowing.app.inject({ method: 'OPTIONS', url: '/verify', headers: good });
+    expect(answer.statusCode).toBe(200);
+    await allowing.close();
   });
 
   test('believes no other header about the URI, and not its own query', async () => {

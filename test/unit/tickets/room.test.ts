@@ -20,6 +20,7 @@ test.each([
   ['a ticket', ticket],
   ['a ticket within', `lobby?ticket=${ticket}&x`],
   ['a refresh token', `lobby ${refreshToken}`],
+  ['a ticket behind a line separator', `lobby\u2028${ticket}`],
   ['a service key', `lobby-${serviceKey}`],
   ['a JWT', `lobby ${jwt}`],
   ['no text', 7],
