@@ -17,7 +17,8 @@ let token: string;
 
 beforeAll(async () => {
   redis = await startRedisServer();
-  const env = { ...sharedStore(redis.url), LOGIN_LIMIT: '1000', DRAIN_TIMEOUT: '5' };
+  const limits = { LOGIN_LIMIT: '1000', ATTEMPT_LIMIT: '1000' };
+  const env = { ...sharedStore(redis.url), ...limits, DRAIN_TIMEOUT: '5' };
   // A token outlives the process that issued it: it is valid on every node of the deployment.
   const first = await startBroker(env);
   token = await first.token();
