@@ -39,11 +39,11 @@ const joinsPerSecond = 10;
  */
 export function createChat({ backplane, now, randomUUID, log }: ChatOptions): Enter {
   const rooms = new Map<string, Room>();
-  const seenIn = new Tally();
+  const joinedBy = new Tally();
   const roomOf = (name: string): Room => {
     const known = rooms.get(name);
     if (known) return known;
-    const room = new Room(name, { backplane, randomUUID, seenIn });
+    const room = new Room(name, { backplane, randomUUID, joinedBy });
     rooms.set(name, room);
     return room;
   };
@@ -60,7 +60,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
     if (member.rooms.size >= mostRooms && !inRoom(member, name)) {
       return tooMany(`A socket may be in ${mostRooms} rooms.`);
     }
-    if (!rooms.get(name)?.sees(sub) && seenIn.of(sub) >= mostRoomsOfSubject) {
+    if (!rooms.get(name)?.isJoinedBy(sub) && joinedBy.of(sub) >= mostRoomsOfSubject) {
       return tooMany(`All your sockets here may be in ${mostRoomsOfSubject} rooms together.`);
     }
     if (member.joins.take() > 0) {
@@ -72,6 +72,7 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
       );
     }
     const room = enter(member, name);
+    room.expect(member);
     const postponed: Said[] = [];
     member.postponed.set(room, postponed);
     let known = new Set<string>();

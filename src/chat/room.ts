@@ -27,8 +27,8 @@ interface Presence {
 export interface RoomDeps {
   backplane: Backplane;
   randomUUID: () => string;
-  /** In how many rooms each subject is seen. */
-  seenIn: Tally;
+  /** How many rooms each subject has joined. */
+  joinedBy: Tally;
 }
 
 /** A room, as far as sockets of this process are in it. */
@@ -38,16 +38,18 @@ export class Room {
   readonly members = new Roster<Member>();
   /** Those who have joined, by their subject: they see who comes and goes, and are seen. */
   readonly #present = new Map<string, Presence>();
+  /** These, and those whom the store has still to hear of, or has not. */
+  readonly #joiners = new Map<string, Set<Member>>();
   readonly #backplane: Backplane;
   readonly #randomUUID: () => string;
-  readonly #seenIn: Tally;
+  readonly #joinedBy: Tally;
   readonly #stop: () => void;
 
-  constructor(name: string, { backplane, randomUUID, seenIn }: RoomDeps) {
+  constructor(name: string, { backplane, randomUUID, joinedBy }: RoomDeps) {
     this.name = name;
     this.#backplane = backplane;
     this.#randomUUID = randomUUID;
-    this.#seenIn = seenIn;
+    this.#joinedBy = joinedBy;
     this.#stop = backplane.hear(name, (said) => this.#deliver(said));
   }
 
@@ -56,9 +58,18 @@ export class Room {
     this.#stop();
   }
 
-  /** Whether a subject is seen here. */
-  sees(sub: string): boolean {
-    return this.#present.has(sub);
+  /** Whether a subject has joined, or is about to. */
+  isJoinedBy(sub: string): boolean {
+    return this.#joiners.has(sub);
+  }
+
+  /** Counts a member among those who join, whatever comes of that, until it disappears. */
+  expect(member: Member): void {
+    const { sub } = member.who;
+    const own = this.#joiners.get(sub);
+    if (own) return void own.add(member);
+    this.#joiners.set(sub, new Set([member]));
+    this.#joinedBy.up(sub);
   }
 
   /** Makes a member be seen. @returns whether nobody saw its subject before, on any node */
@@ -73,10 +84,9 @@ export class Room {
     const arrived = this.#backplane.arrive(this.name, member.who);
     const presence = { members: new Set([member]), arrived };
     this.#present.set(sub, presence);
-    this.#seenIn.up(sub);
     return arrived.catch((error: unknown) => {
       // Nobody has seen any of them: whoever tries next arrives anew.
-      if (this.#present.get(sub) === presence) this.#forget(sub);
+      if (this.#present.get(sub) === presence) this.#present.delete(sub);
       throw error;
     });
   }
@@ -84,9 +94,10 @@ export class Room {
   /** The opposite; the others are told when it was the subject's last socket on any node. */
   async disappear(member: Member): Promise<void> {
     const { who } = member;
+    this.#expectNoMore(member);
     const own = this.#present.get(who.sub)?.members;
     if (!own?.delete(member) || own.size > 0) return;
-    this.#forget(who.sub);
+    this.#present.delete(who.sub);
     if (await this.#backplane.depart(this.name, who)) await this.tellPresence(who, 'left');
   }
 
@@ -95,9 +106,12 @@ export class Room {
     await this.#backplane.say(this.name, { id: this.#randomUUID(), text }, false);
   }
 
-  #forget(sub: string): void {
-    this.#present.delete(sub);
-    this.#seenIn.down(sub);
+  #expectNoMore(member: Member): void {
+    const { sub } = member.who;
+    const own = this.#joiners.get(sub);
+    if (!own?.delete(member) || own.size > 0) return;
+    this.#joiners.delete(sub);
+    this.#joinedBy.down(sub);
   }
 
   #deliver(said: Said): void {

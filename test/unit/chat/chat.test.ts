@@ -199,6 +199,40 @@ describe('a subject with many sockets', () => {
     await expect.poll(() => backplane.members('one more')).toHaveLength(1);
   });
 
+  test.each([
+    ['while the histories are on their way', async () => nextTurn()],
+    [
+      'where the store refuses them',
+      async () => {
+        throw new BrokerError('store_unavailable');
+      },
+    ],
+  ])('hears no more than that when all join at once, %s', async (_when, before) => {
+    let heard = 0;
+    const backplane = backplaneWith((memory) => ({
+      hear(room, listener) {
+        heard++;
+        return memory.hear(room, listener);
+      },
+      async history(room) {
+        await before();
+        return memory.history(room);
+      },
+    }));
+    let clock = 0;
+    const enter = chatOn(backplane, () => clock);
+    const all = Array.from({ length: 60 }, () => come(enter, 'alice'));
+    for (let n = 0; n < 20; n++) {
+      clock += 100;
+      for (const [socket, { receive }] of all.entries()) receive({ type: 'join', room: `${socket} ${n}` });
+    }
+    const answers = () => all.flatMap(({ heard }) => heard.filter(({ type }) => type !== 'presence'));
+    await expect.poll(() => answers().length).toBe(1200);
+    // And the lobby.
+    expect(heard).toBe(1001);
+    expect(answers().filter(({ error }) => error === 'too_many_rooms')).toHaveLength(200);
+  });
+
   test('leaves its rooms a few at a time', async () => {
     let [atOnce, most, left] = [0, 0, 0];
     const backplane = backplaneWith((memory) => ({
