@@ -125,9 +125,9 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     }
     lastAlive = now();
     lastHeard = lastAlive;
-    tellRefusal(false);
     void primaries.compare();
     take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
+    tellRefusal(false);
   };
 
   const follow = async () => {
@@ -137,7 +137,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
       } catch (error) {
         // What has been revoked since is not known before the next step succeeds.
         lastAlive = Number.NEGATIVE_INFINITY;
-        tellRefusal(replyIn(error) !== undefined);
+        if (replyIn(error) !== undefined) tellRefusal(true);
         await sleep(100);
       }
     }

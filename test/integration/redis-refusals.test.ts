@@ -129,6 +129,22 @@ describe('what the self-test finds missing', () => {
     await store.close();
   });
 
+  test('a user from whom +xread is taken while all goes well is tested once, not all the time', async () => {
+    await allow(grants.always);
+    const store = openLoggedStore(url());
+    await until('the store can be used', () => isUsable(store));
+    await command(server, 'ACL', 'SETUSER', 'broker', '-xread');
+    await store.logs(`store unfit: ${scriptsRefused}`);
+    const tests = async () =>
+      Number(/cmdstat_xadd:calls=(\d+)/.exec(String(await command(server, 'INFO', 'commandstats')))?.[1]);
+    const before = await tests();
+    await sleep(1000);
+    expect(await tests()).toBe(before);
+    await allow(grants.always);
+    await until('the store to heal', () => isUsable(store));
+    await store.close();
+  });
+
   test('a user who may not touch our keys', async () => {
     await allow([...grants.always, 'resetkeys', '~other:*']);
     await saysAndHeals(url(), scriptsRefused, () => allow(grants.always));
