@@ -59,6 +59,8 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     // While we had no lease, others may have swept our sessions away. Nothing else shows it: one that was added since makes
     // the hash again, and a renewal whose answer was lost the lease.
     if (entered === 1 || performance.now() - leased >= leaseMs) complete = undefined;
+    // Where our own lease is gone, others may be.
+    if (entered === 1) announced.clear();
     leased = asked;
     return new Set(live);
   };
@@ -88,7 +90,8 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
       // No session outlives this one's whole span.
       { key: hashes.forSubject(sub), session_id, json, ttlMs: sessionTtl * 1000 },
     );
-    await Promise.all([entered, announce(place)]);
+    await entered;
+    await announce(place);
     // It may go on under another end by now, and that not be written yet.
     if (held.get(session_id) === session) unwritten.delete(session_id);
   };

@@ -236,6 +236,24 @@ describe('Redis registry', () => {
     },
   );
 
+  test('lists at once also what comes right after Redis was emptied', async () => {
+    const redis = await startRedisServer();
+    const [here, there] = [await open('here', redis.url), await open('there', redis.url)];
+    const elsewhere = (sub: string) => ({ ...aSession('there', sub), via: 'verify' });
+    await there.add(elsewhere('before'));
+    await command(redis, 'FLUSHALL');
+    const [own, held] = [aSession('there', 'after'), elsewhere('after')];
+    await there.add(own);
+    await there.add(held);
+    const names = [own.session_id, held.session_id];
+    const found = (await here.ofSubject('after')).map(({ session_id }) => session_id);
+    expect(found.sort()).toEqual(names.toSorted());
+    for (const name of names) expect(await here.find(name)).toMatchObject({ session_id: name });
+    expect(await listed(here)).toEqual(expect.arrayContaining(names));
+    await Promise.all([here.close(), there.close()]);
+    await redis.dispose();
+  });
+
   test('lists what is held elsewhere until it ends, whatever becomes of the node that let it in', async () => {
     const server = await startRedisServer();
     const [first, second] = [await open('first', server.url, 600), await open('second', server.url, 600)];
