@@ -49,6 +49,7 @@ export function brokerFeed(options: BrokerFeedOptions): Omit<Feed, 'publish' | '
           authorization: `Bearer ${serviceKey}`,
           ...(cursor !== undefined && { 'last-event-id': cursor }),
         },
+        redirect: 'error',
         signal: AbortSignal.any([stop.signal, silence.signal]),
       });
       if (!response.ok || !response.body) throw new FeedFault(`status ${response.status}`);

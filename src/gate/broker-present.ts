@@ -33,6 +33,8 @@ export function brokerPresent(options: BrokerPresentOptions): Present {
         method: 'POST',
         headers: { authorization: `Bearer ${serviceKey}`, 'content-type': 'application/json' },
         body: JSON.stringify(question),
+        // The ticket is in it.
+        redirect: 'error',
         signal: AbortSignal.timeout(timeoutMs),
       });
     try {
