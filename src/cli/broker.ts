@@ -14,6 +14,14 @@ export function brokerUrl(text: string): string {
   throw new InvalidArgumentError('It must be such as https://broker.example, with nothing behind the host.');
 }
 
+/** Of the WebSocket, at the same broker: what is shown there is for nobody else. */
+export function pathOption(explained: string): Option {
+  return new Option('--path <path>', explained).argParser((text) => {
+    if (/^\/(?![/\\])\S*$/.test(text)) return text;
+    throw new InvalidArgumentError('It must be such as /ws.');
+  });
+}
+
 const origins = {
   token: '--token or TICKET_BROKER_TOKEN',
   'service key': '--key-file or TICKET_BROKER_KEY',

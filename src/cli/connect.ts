@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Token } from '../client/client.ts';
-import { bearer, urlOption } from './broker.ts';
+import { bearer, pathOption, urlOption } from './broker.ts';
 import { trustedCaOption } from './ca-option.ts';
 import { chat } from './chat.ts';
 import { examples } from './help.ts';
@@ -55,7 +55,7 @@ export function connectCommand(): Command {
         .argParser(seconds)
         .default(300),
     )
-    .option('--path <path>', 'of the WebSocket', '/ws')
+    .addOption(pathOption('of the WebSocket').default('/ws'))
     .addOption(protocol)
     .addOption(noProtocol)
     .addOption(urlOption())
@@ -80,7 +80,6 @@ ${examples(
 async function connect(ticket: string | undefined, options: ConnectOptions, command: Command): Promise<void> {
   const { path, protocol, room, token, login, json = false, wait, patience } = options;
   const url = new URL(path, options.url);
-  if (url.host !== new URL(options.url).host) command.error('error: --path leads to another host than --url');
   url.protocol = url.protocol.replace('http', 'ws');
   if (room !== undefined) url.searchParams.set('room', room);
 

@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { type Finding, type Severity, severities } from '../doctor/finding.ts';
 import type { Credential } from '../doctor/probe-ticket.ts';
-import { bearer, brokerUrl } from './broker.ts';
+import { bearer, brokerUrl, pathOption } from './broker.ts';
 import { caOption } from './ca-option.ts';
 import { examples } from './help.ts';
 import { jsonLine, printable } from './printable.ts';
@@ -28,7 +28,7 @@ export function doctorCommand(): Command {
     .description('check a running deployment: what is wrong with it, and what to do')
     .option('--url <url>', 'where its visitors come in: https://broker.example', brokerUrl)
     .option('--node <url...>', 'a node to be asked directly; at every address that its name has', urls, [])
-    .option('--path <path>', 'of the WebSocket at --url; default: WS_PATH, else /ws')
+    .addOption(pathOption('of the WebSocket at --url; default: WS_PATH, else /ws'))
     .addOption(caOption())
     .option('--insecure', 'go on though that certificate is not trusted')
     .addOption(keyFileOption('; with tickets:mint, revoke and sessions:read it sees most').conflicts('token'))

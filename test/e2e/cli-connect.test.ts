@@ -386,6 +386,8 @@ test.each([
   [['--wait', 'long', '--token', 'y'], 2, '--wait'],
   [['--protocol', 'a b', '--token', 'y'], 2, '--protocol'],
   [['--path', '//127.0.0.2:1/ws', '--token', 'y'], 2, '--path'],
+  [['--path', '/\\127.0.0.2:1/ws', '--token', 'y'], 2, '--path'],
+  [['--path', 'http://127.0.0.2:1/ws', '--token', 'y'], 2, '--path'],
   [['--token', 'not.a.token'], 1, 'closed: unauthorized (no ticket: 401 invalid_token)'],
   [['--token', 'two words'], 1, 'the token holds characters that none has'],
   [['--token', ''], 1, 'the token is empty (--token or TICKET_BROKER_TOKEN)'],

@@ -219,6 +219,11 @@ describe('finds nothing to check', () => {
     expect([code, JSON.parse(stdout).ok]).toEqual([2, false]);
   });
 
+  test('at a path of another host: exits with 2, and shows it nothing', async () => {
+    const ran = await runCommand(['doctor', '--url', 'http://127.0.0.1:1', '--path', '//127.0.0.2:1/ws']);
+    expect(ran).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('--path') });
+  });
+
   test('in a log that is not there: exits with 2, whatever else it could look at', async () => {
     const ran = await runCommand(['doctor', '--proxy-log', join(tmpdir(), 'no-such.log')]);
     expect(ran).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('--proxy-log') });
