@@ -15,4 +15,4 @@ export const textPattern = (most: number): string => `^${textPart(most)}$`;
 /** The whole of such a text with no secret in it: what becomes a key, or a line of the log. */
 export const harmlessPattern = (most: number): string =>
   // The length first: whoever may send much is not to have all of it looked through.
-  `^(?=[\\s\\S]{1,${most}}$)(?![\\s\\S]*(?:${secretForm}))${textPart(most)}$`;
+  `^(?=${textPart(most)}$)(?![\\s\\S]*(?:${secretForm}))`;

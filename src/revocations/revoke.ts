@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Decide, Facts } from '../decisions.ts';
 import { about } from '../errors.ts';
 import type { ListedSession, Registry } from '../sessions/registry.ts';
+import { unrevoked } from '../sessions/unrevoked.ts';
 import type { Store } from '../store/store.ts';
 import type { Feed } from './feed.ts';
 import type { RevocationTarget } from './revocation.ts';
@@ -38,16 +39,15 @@ export interface Revoked {
 export type Revoke = (target: RevocationTarget, reason: string | undefined) => Promise<Revoked>;
 
 export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
-  /** Those that are closing already, or are held by somebody who does not tell when they have closed, are of an earlier one. */
-  const stands = (session: ListedSession) => feed.find(session) === undefined;
+  const standing = unrevoked(registry, feed);
   const reached = async (target: RevocationTarget): Promise<ListedSession[]> => {
     if ('sub' in target) {
-      const sessions = await registry.ofSubject(target.sub);
-      return sessions.filter((session) => session.auth_time <= target.issued_before && stands(session));
+      const sessions = await standing.ofSubject(target.sub);
+      return sessions.filter(({ auth_time }) => auth_time <= target.issued_before);
     }
     if (!('session_id' in target)) return [];
-    const session = await registry.find(target.session_id);
-    return session && stands(session) ? [session] : [];
+    const session = await standing.find(target.session_id);
+    return session ? [session] : [];
   };
 
   // Whoever may end their own session may ask for it without end: what cannot be forgotten is not said again.

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { subprotocol } from 'ws';
 import { BrokerError } from '../errors.ts';
 import { isRoom } from '../tickets/room.ts';
-import { carrier } from '../wire/offered-tickets.ts';
+import { carrier, ticketsAmong } from '../wire/offered-tickets.ts';
 
 /** What a well-formed opening handshake says (RFC 6455 4.2.1). */
 export interface Handshake {
@@ -34,13 +34,13 @@ export function readHandshake(
   if (rooms[0] && !isRoom(rooms[0])) throw malformed('room is not the name of a room');
 
   const offered = offeredProtocols(headers['sec-websocket-protocol']);
-  const carried = offered.filter((protocol) => protocol.startsWith(carrier));
+  const carried = ticketsAmong(offered);
   if (carried.length > 0 && carried.length === offered.length) {
     // Browsers fail a connection whose offered subprotocols are all left unanswered, and the ticket is never echoed.
     throw malformed('Sec-WebSocket-Protocol must offer an application protocol besides the ticket');
   }
   return {
-    tickets: [...carried.map((protocol) => protocol.slice(carrier.length)), ...queried],
+    tickets: [...carried, ...queried],
     origin: headers.origin,
     room: rooms[0] || undefined,
   };
