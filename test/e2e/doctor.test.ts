@@ -314,7 +314,7 @@ describe('finds what is wrong with Redis:', () => {
 
   test('a clock that is not this machine’s', async () => {
     const examined = await doctor([], ahead('10'));
-    expectBad(examined, ['warning', 'clock-redis'], /10\.\d s behind/);
+    expectBad(examined, ['warning', 'clock-redis'], /(9\.9|10\.\d) s behind/);
   });
 });
 
@@ -642,6 +642,6 @@ describe('finds what is wrong at the entrance:', () => {
     const through = await behind({ broker: late.port });
     expectBad(through, ['fault', 'clock-nodes'], /The clock of node .* is \d+\.\d s ahead/);
     const directly = await doctor(['--node', late.url]);
-    expectBad(directly, ['fault', 'clock-nodes'], /2\d\.\d s ahead/);
+    expectBad(directly, ['fault', 'clock-nodes'], /(2\d\.\d|30\.0) s ahead/);
   });
 });
