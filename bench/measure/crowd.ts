@@ -1,10 +1,12 @@
 import { number, spread } from '../format.ts';
 import type { RedisJob } from '../load/jobs.ts';
 import { type MeasuredRedis, startMeasuredRedis } from '../process/redis.ts';
-import { interleaved } from '../rounds.ts';
+import { type Entrant, interleaved } from '../rounds.ts';
 import type { Bench, Section, Table } from '../section.ts';
-import { ratioOf, spreadOf } from '../statistics.ts';
+import { ratioOf, type Spread, spreadOf } from '../statistics.ts';
 import { costOf } from './window.ts';
+
+type Keeper = RedisJob['keeper'];
 
 interface CrowdRow {
   /** Of Redis, for a redemption under load. */
@@ -13,118 +15,142 @@ interface CrowdRow {
   p50: number;
 }
 
+/** What is taken out of Redis, by whom it is kept. */
+const taken = { product: 'redemption', bare: 'bare GETDEL' } as const;
 const filling = 256;
 
-/** A million tickets: what they weigh, and whether they make Redis slower than a thousand do. */
+/** A million tickets: what they weigh, and whether they make Redis slower than a thousand do, beside what bare keys do. */
 export async function measureCrowd(bench: Bench): Promise<Pick<Section, 'figures'> & { tables: Table[] }> {
   await using started = new AsyncDisposableStack();
-  const { sizes, generator, progress } = bench;
-  const begin = async () => {
+  const { sizes, progress } = bench;
+  const begin = async (keeper: Keeper) => {
     const redis = await startMeasuredRedis();
     started.defer(() => redis.stop());
-    return redis;
+    return heldBy(bench, redis, keeper);
   };
-  const crowded = await begin();
-  const calm = await begin();
-  const run = (redis: MeasuredRedis, job: Partial<RedisJob>) =>
-    generator.run('redis', {
-      url: redis.url,
-      keeper: 'product',
-      operation: 'put',
-      count: sizes.many,
-      concurrency: filling,
-      ...job,
-    });
-  const forget = async (redis: MeasuredRedis, keeper: RedisJob['keeper'] = 'product') => {
-    await redis.empty();
-    await run(redis, { keeper, operation: 'forget' });
-  };
-
-  // Once through it, so that connections and scripts are there and weigh nothing.
-  await run(crowded, { count: 10 });
-  await run(crowded, { count: 10, operation: 'take' });
-  await forget(crowded);
-  const empty = await crowded.memory();
-  const weighed = async () => ((await crowded.memory()) - empty) / sizes.many;
+  const [tickets, fewTickets] = [await begin('product'), await begin('product')];
+  const [bareKeys, fewBareKeys] = [await begin('bare'), await begin('bare')];
 
   progress(`redis: ${number(sizes.many)} bare keys`);
-  await run(crowded, { keeper: 'bare' });
-  const bare = await weighed();
-  await forget(crowded, 'bare');
+  await bareKeys.put(sizes.many);
+  const bare = await bareKeys.bytesEach();
   progress(`redis: ${number(sizes.many)} tickets with rooms`);
-  await run(crowded, { rooms: ['lobby', 'support-4711'] });
-  const withRooms = await weighed();
-  await forget(crowded);
+  const roomy = await begin('product');
+  await roomy.put(sizes.many, ['lobby', 'support-4711']);
+  const withRooms = await roomy.bytesEach();
+  await roomy.forget();
   progress(`redis: ${number(sizes.many)} tickets`);
-  await run(crowded, {});
-  const plain = await weighed();
+  await tickets.put(sizes.many);
+  const plain = await tickets.bytesEach();
 
-  const share = Math.min(sizes.few, 1000);
-  const row = async (redis: MeasuredRedis, before: () => Promise<unknown>): Promise<CrowdRow> => {
-    const take = { operation: 'take', count: share } as const;
-    await before();
-    const { redisUs } = await costOf({ programs: [], redis }, () =>
-      run(redis, { ...take, concurrency: sizes.concurrency }),
-    );
-    await before();
-    const { p50 } = await run(redis, { ...take, concurrency: 1 });
-    return { cpuUs: redisUs, p50 };
-  };
-  const entrants = [
-    { name: 'many', run: () => row(crowded, async () => {}) },
-    {
-      name: 'few',
-      run: () =>
-        row(calm, async () => {
-          await forget(calm);
-          await run(calm, { count: sizes.few });
-        }),
-    },
+  const compared = [
+    ...manyAndFew(taken.product, tickets, fewTickets),
+    ...manyAndFew(taken.bare, bareKeys, fewBareKeys),
   ];
-  const options = { ...sizes, onRound: (text: string) => progress(`redis, outstanding tickets: ${text}`) };
-  const rows = await interleaved(entrants, options);
+  const options = { ...sizes, onRound: (text: string) => progress(`redis, outstanding: ${text}`) };
+  const rows = await interleaved(compared, options);
 
   progress(`redis: ${number(sizes.many)} tombstones`);
-  // Those that the rounds have taken are tombstones already.
-  const taken = 2 * share * (sizes.rounds + sizes.warmUps);
-  await run(crowded, { operation: 'take', count: sizes.many - taken });
-  const tombstone = await weighed();
+  await tickets.takeTheRest();
+  const tombstone = await tickets.bytesEach();
 
-  const column = (name: string, pick: (row: CrowdRow) => number) => (rows.get(name) ?? []).map(pick);
-  const beside = (pick: (row: CrowdRow) => number) => ratioOf(column('many', pick), column('few', pick));
-  const line = (text: string, name: string) => [
-    text,
-    spread(spreadOf(column(name, (each) => each.cpuUs))),
-    spread(spreadOf(column(name, (each) => each.p50 * 1000))),
-  ];
-  const cpu = beside((each) => each.cpuUs);
-  const p50 = beside((each) => each.p50);
-  const weights = { bare, plain, withRooms, tombstone };
+  const { table, ratios } = comparison(rows, sizes);
   return {
     tables: [
       {
         head: [`each of ${number(sizes.many)}`, 'bytes in Redis'],
         rows: [
-          ['bare SET of the same record', number(weights.bare)],
-          ['ticket', number(weights.plain)],
-          ['ticket with two rooms', number(weights.withRooms)],
-          ['tombstone', number(weights.tombstone)],
+          ['bare SET of the same record', number(bare)],
+          ['ticket', number(plain)],
+          ['ticket with two rooms', number(withRooms)],
+          ['tombstone', number(tombstone)],
         ],
       },
-      {
-        head: ['tickets outstanding', 'Redis, µs of CPU a redemption', 'p50 of one at a time, µs'],
-        rows: [
-          line(number(sizes.few), 'few'),
-          line(number(sizes.many), 'many'),
-          ['ratio', spread(cpu), spread(p50)],
-        ],
-      },
+      table,
     ],
     figures: {
       bytesPerTicket: spreadOf([withRooms]),
       bytesPerTombstone: spreadOf([tombstone]),
-      redeemCpuAtMillion: cpu,
-      redeemP50AtMillion: p50,
+      redeemCpuAtMillion: ratios.cpu,
+      redeemP50AtMillion: ratios.p50,
     },
   };
+
+  /** Both take as many, so that the many stay many. */
+  function manyAndFew(what: string, many: Held, few: Held): Entrant<CrowdRow>[] {
+    const refill = async () => {
+      await few.forget();
+      await few.put(sizes.few);
+    };
+    return [
+      { name: `${what} of many`, run: () => row(many, async () => {}) },
+      { name: `${what} of few`, run: () => row(few, refill) },
+    ];
+  }
+
+  async function row(held: Held, before: () => Promise<void>): Promise<CrowdRow> {
+    const count = Math.min(sizes.few, 1000);
+    await before();
+    const { redisUs } = await costOf({ programs: [], redis: held.redis }, () =>
+      held.take(count, sizes.concurrency),
+    );
+    await before();
+    const { p50 } = await held.take(count, 1);
+    return { cpuUs: redisUs, p50 };
+  }
+}
+
+type Held = Awaited<ReturnType<typeof heldBy>>;
+
+/** A Redis with tickets, or bare keys. */
+async function heldBy({ generator, sizes }: Bench, redis: MeasuredRedis, keeper: Keeper) {
+  const run = (job: Pick<RedisJob, 'operation' | 'count'> & Partial<RedisJob>) =>
+    generator.run('redis', { url: redis.url, keeper, concurrency: filling, ...job });
+  let outstanding = 0;
+  const held = {
+    redis,
+    async put(count: number, rooms?: readonly string[]) {
+      await run({ operation: 'put', count, ...(rooms && { rooms }) });
+      outstanding += count;
+    },
+    async take(count: number, concurrency: number) {
+      outstanding -= count;
+      return run({ operation: 'take', count, concurrency });
+    },
+    takeTheRest: () => held.take(outstanding, filling),
+    async forget() {
+      await redis.empty();
+      await run({ operation: 'forget', count: 0 });
+      outstanding = 0;
+    },
+    /** Of `sizes.many`, whatever has become of them. */
+    bytesEach: async () => ((await redis.memory()) - empty) / sizes.many,
+  };
+  // Once through it, so that connections and scripts are there and weigh nothing.
+  await held.put(10);
+  await held.take(10, 1);
+  await held.forget();
+  const empty = await redis.memory();
+  return held;
+}
+
+function comparison(rows: ReadonlyMap<string, readonly CrowdRow[]>, { many, few }: Bench['sizes']) {
+  const of = (name: string, pick: (row: CrowdRow) => number) => (rows.get(name) ?? []).map(pick);
+  const cpu = (row: CrowdRow) => row.cpuUs;
+  const p50 = (row: CrowdRow) => row.p50 * 1000;
+  const ratio = (what: string, pick: (row: CrowdRow) => number): Spread =>
+    ratioOf(of(`${what} of many`, pick), of(`${what} of few`, pick));
+  const lines = Object.values(taken).flatMap((what) => [
+    ...(['few', 'many'] as const).map((size) => {
+      const name = `${what} of ${size}`;
+      const text = `${what}, ${number(size === 'few' ? few : many)}`;
+      return [text, spread(spreadOf(of(name, cpu))), spread(spreadOf(of(name, p50)))];
+    }),
+    [`${what}, ratio`, spread(ratio(what, cpu)), spread(ratio(what, p50))],
+  ]);
+  const table: Table = {
+    head: ['of how many that are outstanding', 'Redis, µs of CPU each', 'p50 of one at a time, µs'],
+    rows: lines,
+  };
+  return { table, ratios: { cpu: ratio(taken.product, cpu), p50: ratio(taken.product, p50) } };
 }

@@ -1,6 +1,6 @@
 import { number, spread } from '../format.ts';
 import { post } from '../load/wire.ts';
-import { serviceKey, startProduct, user } from '../process/product.ts';
+import { jwtSecret, serviceKey, startProduct, user } from '../process/product.ts';
 import { type Program, startProgram } from '../process/program.ts';
 import { type MeasuredRedis, startMeasuredRedis } from '../process/redis.ts';
 import { type Entrant, interleaved } from '../rounds.ts';
@@ -29,8 +29,18 @@ export async function measureMint(bench: Bench): Promise<Section> {
   started.defer(() => shared.stop());
   const alone = await startProduct('product, memory', folder, limits);
   started.defer(() => alone.stop());
-  const bare = await startProgram({ name: bareFastify, args: ['bench/contenders/bare-fastify.ts'], folder });
-  started.defer(() => bare.stop());
+  const begin = async (name: string, file: string, env: NodeJS.ProcessEnv = {}): Promise<Program> => {
+    const program = await startProgram({ name, args: [`bench/contenders/${file}.ts`], env, folder });
+    started.defer(() => program.stop());
+    return program;
+  };
+  const bare = await begin(bareFastify, 'bare-fastify');
+  const handMade = { REDIS_URL: redis.url };
+  const nonceOnly = await begin('nonce and SET', 'hand-made-mint', handMade);
+  const jwtAndNonce = await begin('jose, nonce and SET', 'hand-made-mint', {
+    ...handMade,
+    JWT_SECRET: jwtSecret,
+  });
 
   const known = await userTokens(concurrency);
   const byToken = (program: Program, tokens: readonly string[]) =>
@@ -69,6 +79,8 @@ export async function measureMint(bench: Bench): Promise<Section> {
     entrant('product, memory, token known', alone, async () => byToken(alone, known)),
     entrant(bareFastify, bare, async () => byToken(bare, known)),
     entrant('bare Fastify, JSON body', bare, async () => byService(bare)),
+    entrant('hand-made: nonce, SET', nonceOnly, async () => byToken(nonceOnly, known), redis),
+    entrant('hand-made: jose, nonce, SET', jwtAndNonce, async () => byToken(jwtAndNonce, known), redis),
   ];
   const rows = await interleaved(entrants, { ...sizes, onRound: (text) => progress(`mint: ${text}`) });
   const logins = await measureLogin(bench, shared);
@@ -76,7 +88,7 @@ export async function measureMint(bench: Bench): Promise<Section> {
   const comparison = { rows, limit: bareFastify };
   return {
     title: 'Mint',
-    text: `\`POST /tickets\` over ${concurrency} connections that are kept alive, ${operations} in a round. *Token known*: the same tokens again, as a client that reconnects sends them; *token new*: each is seen for the first time, and its signature checked. Mints are counted, per address and per subject, and logged.`,
+    text: `\`POST /tickets\` over ${concurrency} connections that are kept alive, ${operations} in a round. *Token known*: the same tokens again, as a client that reconnects sends them; *token new*: each is seen for the first time, and its signature checked. Mints are counted, per address and per subject, and logged. The hand-made ones are the least that a mint can be: nobody is limited, nothing is logged, and where jose is named, it checks every token anew.`,
     tables: [comparisonTable(comparison), logins],
     plots: [comparisonPlot(comparison, 'mint', 'What one mint costs')],
     figures: {
