@@ -285,6 +285,50 @@ describe('when the broker cannot be asked', () => {
     }
   });
 
+  test('no redirect is followed, neither of the feed nor of the question that holds the ticket', async () => {
+    const reached: string[] = [];
+    const elsewhere = createServer((request, response) => {
+      reached.push(request.url ?? '');
+      response.end('{}');
+    }).listen(0, '127.0.0.1');
+    await once(elsewhere, 'listening');
+    const lost = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`;
+    // What stands between sends one path away, method and body included, and brings the rest of it from the broker.
+    const asked: string[] = [];
+    let astray = '/revocations';
+    const front = createServer(async (request, response) => {
+      const path = request.url ?? '';
+      asked.push(path);
+      if (path === astray) {
+        response.writeHead(307, { location: `${lost}${path}` }).end();
+        return;
+      }
+      const { authorization = '' } = request.headers;
+      const feed = await fetch(`${broker.url}${path}`, { headers: { authorization } });
+      response.writeHead(feed.status, { 'content-type': 'text/event-stream' });
+      for await (const chunk of feed.body ?? []) response.write(chunk);
+    }).listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    try {
+      const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+      const gate = openGate({ broker: url, serviceKey: keyOf('node') });
+      await using node = await wsServer(gate);
+      await until(() => asked.length > 1, 'the feed is asked for, and again');
+      expect(gate.ready).toBe(false);
+      astray = '/tickets/redeem';
+      await until(() => gate.ready, 'the gate is ready');
+      const { ticket } = await broker.mint();
+      expect((await ask(node.port, handshake({ target: target(ticket) }))).status).toBe(503);
+      expect(asked).toContain('/tickets/redeem');
+      expect(reached).toEqual([]);
+    } finally {
+      for (const server of [front, elsewhere]) {
+        server.closeAllConnections();
+        server.close();
+      }
+    }
+  });
+
   test.each(['nobodys-key', keyOf('minter')])(
     "a wrong key is never the client's fault",
     async (serviceKey) => {
