@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { RecordEnd, SessionEnd } from '../decisions.ts';
 import type { Feed } from '../revocations/feed.ts';
-import { type Revocation, reaches } from '../revocations/revocation.ts';
+import type { Revocation } from '../revocations/revocation.ts';
 import { Roster } from '../roster.ts';
 import type { Session } from '../tickets/session.ts';
 import { closeCodes } from './close-codes.ts';
@@ -112,12 +112,18 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
     log.info({ session_id, ticket_id, sub: record.sub, ip: peer.ip, rid, reason }, 'session revoked');
     end(held, 'revocation', closeCodes.revoked, reason, rid);
   };
-  const unfollow = feed.follow(({ revocation }) => {
+  let judging = false;
+  // Once for all that comes together: one read of the feed brings a thousand, and there may be a hundred thousand sessions.
+  const judgeAll = () => {
+    judging = false;
     for (const held of live) {
-      const { sub, auth_time } = held.session.record;
-      if (held.names.some((name) => reaches(revocation, { sub, auth_time, ...name })))
-        revoke(held, revocation);
+      const revocation = held.ending ? undefined : revocationOf(held);
+      if (revocation) revoke(held, revocation);
     }
+  };
+  const unfollow = feed.follow(() => {
+    if (!judging) queueMicrotask(judgeAll);
+    judging = true;
   });
 
   const list = async ({ session, peer, since }: Held) => {

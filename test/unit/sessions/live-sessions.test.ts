@@ -16,6 +16,7 @@ function aSession(name: string): Session {
 function setUp() {
   const [feed, registry] = [memoryFeed({ now, retention: 60_000 }), memoryRegistry(now)];
   const log = { info() {}, warn() {}, error() {} };
+  const find = vi.spyOn(feed, 'find');
   const sessions = liveSessions({
     now,
     log,
@@ -33,7 +34,7 @@ function setUp() {
   };
   const revoke = (target: { session_id: string } | { ticket_id: string }, reason?: string) =>
     feed.publish({ ...target, rid: `${Math.random()}`, at: now() / 1000, ...(reason && { reason }) });
-  return { enter, revoke, registry };
+  return { enter, revoke, registry, find };
 }
 
 test.each([
@@ -69,20 +70,32 @@ test.each([
   expect(ends).toEqual([[3003, 'revoked']]);
 });
 
-test('one that is renewed without end is held by its first name and its latest ones', async () => {
-  const { enter, revoke } = setUp();
-  const { live, ends } = enter('0');
-  for (let n = 1; n <= 1500; n++) live.renew(aSession(`${n}`));
-  await revoke({ ticket_id: 'ticket-1' });
-  expect(ends).toEqual([]);
-  for (const target of [
-    { session_id: 'session-0' },
-    { ticket_id: 'ticket-600' },
-    { session_id: 'session-1500' },
-  ]) {
+test.each([
+  [{ ticket_id: 'ticket-1' }, 0],
+  [{ session_id: 'session-0' }, 1],
+  [{ ticket_id: 'ticket-600' }, 1],
+  [{ session_id: 'session-1500' }, 1],
+])(
+  'one that is renewed without end is held by its first name and its latest ones: %j',
+  async (target, times) => {
+    const { enter, revoke } = setUp();
+    const { live, ends } = enter('0');
+    for (let n = 1; n <= 1500; n++) live.renew(aSession(`${n}`));
     await revoke(target);
-  }
-  expect(ends).toHaveLength(3);
+    expect(ends).toHaveLength(times);
+  },
+);
+
+test('all are looked at once for what comes together, and each is ended once', async () => {
+  const { enter, revoke, find } = setUp();
+  const [first, second] = [enter('0').ends, enter('1').ends];
+  find.mockClear();
+  const others = Array.from({ length: 1000 }, (_, n) => revoke({ session_id: `session-${n + 1}` }));
+  const again = revoke({ ticket_id: 'ticket-1' });
+  await Promise.all([...others, again]);
+  expect(find).toHaveBeenCalledTimes(2);
+  await revoke({ ticket_id: 'ticket-1' });
+  expect([first, second]).toEqual([[], [[3003, 'revoked']]]);
 });
 
 test('one that was revoked before it arrived is reached when it does', async () => {
