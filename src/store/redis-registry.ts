@@ -1,4 +1,5 @@
 import { isHeldElsewhere, type ListedSession, type Registry } from '../sessions/registry.ts';
+import { slices } from '../slices.ts';
 import { type HeldSessionsOptions, heldSessions } from './held-sessions.ts';
 import { registryHashes } from './registry-hashes.ts';
 
@@ -8,6 +9,9 @@ export interface RedisRegistryOptions extends Omit<HeldSessionsOptions, 'hashes'
   /** Milliseconds after which a silent node's sessions are gone. */
   leaseMs?: number;
 }
+
+/** Sessions that one command takes out: each is an argument. */
+const sweptTogether = 1000;
 
 /**
  * The registry that all nodes share. `sessions-of:<node>` holds a node's sessions and expires with its lease;
@@ -34,11 +38,11 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       const all = await hashes.all(key);
       // Afterwards: a node has its lease before anything is listed for it.
       const live = await held.liveNodes();
-      const gone = all.filter((session) => isOver(session) || !isHeld(session, live));
-      if (gone.length > 0) {
-        await connection.command('HDEL', key, ...gone.map(({ session_id }) => session_id));
+      const gone = new Set(all.filter((session) => isOver(session) || !isHeld(session, live)));
+      for (const some of slices(gone, sweptTogether)) {
+        await connection.command('HDEL', key, ...some.map(({ session_id }) => session_id));
       }
-      return all.filter((session) => !gone.includes(session)).sort((a, b) => a.since - b.since);
+      return all.filter((session) => !gone.has(session)).sort((a, b) => a.since - b.since);
     },
 
     async page(cursor = '') {

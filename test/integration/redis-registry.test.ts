@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from 'redis';
 import { describe, expect, inject, test } from 'vitest';
 import type { ListedSession } from '../../src/sessions/registry.ts';
 import { connect } from '../../src/store/connection.ts';
@@ -124,6 +125,25 @@ describe('Redis registry', () => {
     await expect.poll(() => here.ofSubject('emil'), { timeout: 5000 }).toEqual([]);
     expect(await here.find(lost.session_id)).toBeUndefined();
     await here.close();
+  });
+
+  test('passes over, and sweeps, however many a node that is gone has left to one subject', async () => {
+    const server = await startRedisServer();
+    const here = await open('sweeper', server.url);
+    const stays = aSession('sweeper', 'bot');
+    await here.add(stays);
+    const key = `${prefix}sessions-for:bot`;
+    const client = createClient({ url: server.url });
+    await client.connect();
+    for (let written = 0; written < 130_000; written += 1000) {
+      const left = Array.from({ length: 1000 }, () => aSession('long-gone', 'bot'));
+      await client.hSet(key, Object.fromEntries(left.map((each) => [each.session_id, JSON.stringify(each)])));
+    }
+    expect(await here.ofSubject('bot')).toEqual([stays]);
+    expect(await client.hLen(key)).toBe(1);
+    client.destroy();
+    await here.close();
+    await server.dispose();
   });
 
   test('takes out what left while Redis could not be reached, for all nodes', async () => {
