@@ -126,19 +126,26 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
     judging = true;
   });
 
-  const list = async ({ session, peer, since }: Held) => {
-    const { session_id, record } = session;
+  const list = ({ session, peer, since }: Held) => {
+    const { session_id, record, exp } = session;
     const { sub, username, auth_time } = record;
     const { ip, via } = peer;
-    await registry.add({ session_id, sub, username, node, ip, since, exp: session.exp, auth_time, via });
-    if (maxPerSubject === 0) return;
+    return registry.add({ session_id, sub, username, node, ip, since, exp, auth_time, via });
+  };
+  const endOldest = async (sub: string) => {
     // Others hold the sockets of what they redeemed, and may have closed them already.
     const all = (await registry.ofSubject(sub)).filter((other) => !isHeldElsewhere(other));
     if (all.length > maxPerSubject) await endSessions(all.slice(0, all.length - maxPerSubject));
   };
-  // What could not be listed now is listed with the node's next lease.
-  const enlist = (held: Held) =>
-    void list(held).catch((err) => log.warn({ err }, 'a session is not listed yet'));
+  const enlist = async (held: Held) => {
+    const { sub } = held.session.record;
+    // What could not be listed now is listed with the node's next lease.
+    await list(held).catch((err) => log.warn({ err }, 'a session is not listed yet'));
+    if (maxPerSubject === 0) return;
+    await endOldest(sub).catch((err) =>
+      log.warn({ err, sub }, 'a subject may have too many sessions until it begins another'),
+    );
+  };
 
   return {
     enter(session, peer, events) {
@@ -152,7 +159,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
       const held: Held = { session, names: [nameOf(session)], peer, since: now() / 1000, events, end: over };
       const strikeOff = live.add(held);
       over.moveTo(session.deadline);
-      enlist(held);
+      void enlist(held);
       // It may have been revoked while the handshake was on its way back.
       const revocation = revocationOf(held);
       if (revocation) revoke(held, revocation);
@@ -166,7 +173,7 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
           // The first one is what it is listed by.
           if (held.names.length > mostNames) held.names.splice(1, 1);
           over.moveTo(fresh.deadline);
-          enlist(held);
+          void enlist(held);
           const reached = revocationOf(held);
           if (reached) revoke(held, reached);
         },

@@ -1,7 +1,10 @@
+import { setImmediate as turnEnds } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Metrics } from '../metrics.ts';
+import { repeatedly } from '../repeatedly.ts';
 import { Roster } from '../roster.ts';
+import { slices } from '../slices.ts';
 import type { Session } from '../tickets/session.ts';
 import { closeCodes } from './close-codes.ts';
 import type { Enter } from './connection.ts';
@@ -11,6 +14,8 @@ import { type ReceiverOptions, receiver } from './receive.ts';
 
 /** Milliseconds that a peer has to answer a close. */
 const closeWithinMs = 5000;
+/** Sockets that are pinged in one turn: each is a system call, and nobody else is served meanwhile. */
+const pingedTogether = 500;
 
 export interface LiveSocketsOptions extends ReceiverOptions {
   log: Pick<Logger, 'info' | 'error'>;
@@ -37,15 +42,17 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
   const silent = new WeakSet<WebSocket>();
   let closing = false;
 
-  const pinger = setInterval(() => {
-    for (const socket of live) {
-      if (silent.has(socket)) socket.terminate();
-      else {
-        silent.add(socket);
-        socket.ping();
-      }
+  const ping = (socket: WebSocket) => {
+    if (silent.has(socket)) return socket.terminate();
+    silent.add(socket);
+    socket.ping();
+  };
+  const pinging = repeatedly(options.pingInterval ?? 30_000, async () => {
+    for (const some of slices(live, pingedTogether)) {
+      for (const socket of some) ping(socket);
+      await turnEnds();
     }
-  }, options.pingInterval ?? 30_000).unref();
+  });
 
   return {
     add(socket, session, peer) {
@@ -98,7 +105,7 @@ export function liveSockets(options: LiveSocketsOptions): LiveSockets {
 
     async closeAll(timeout) {
       closing = true;
-      clearInterval(pinger);
+      void pinging.stop();
       sessions.stopping();
       await drain([...live], timeout);
       sessions.stop();

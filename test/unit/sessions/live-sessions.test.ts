@@ -1,3 +1,4 @@
+import { setImmediate as turnEnds } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type LiveSessionsOptions, liveSessions } from '../../../src/sessions/live-sessions.ts';
 import { memoryFeed } from '../../../src/store/memory-feed.ts';
@@ -13,9 +14,9 @@ function aSession(name: string): Session {
   return { session_id: `session-${name}`, ticket_id: `ticket-${name}`, record, deadline: exp * 1000, exp };
 }
 
-function setUp() {
+function setUp({ maxPerSubject = 0, endSessions = async () => {} }: Partial<LiveSessionsOptions> = {}) {
   const [feed, registry] = [memoryFeed({ now, retention: 60_000 }), memoryRegistry(now)];
-  const log = { info() {}, warn() {}, error() {} };
+  const log = { info() {}, warn: vi.fn(), error() {} };
   const find = vi.spyOn(feed, 'find');
   const sessions = liveSessions({
     now,
@@ -24,8 +25,8 @@ function setUp() {
     registry,
     recordEnd() {},
     node: 'test',
-    maxPerSubject: 0,
-    endSessions: async () => {},
+    maxPerSubject,
+    endSessions,
   } satisfies LiveSessionsOptions);
   const enter = (name: string, onExpiring = () => {}) => {
     const ends: [code: number, reason: string][] = [];
@@ -34,7 +35,7 @@ function setUp() {
   };
   const revoke = (target: { session_id: string } | { ticket_id: string }, reason?: string) =>
     feed.publish({ ...target, rid: `${Math.random()}`, at: now() / 1000, ...(reason && { reason }) });
-  return { enter, revoke, registry, find };
+  return { enter, revoke, registry, find, log };
 }
 
 test.each([
@@ -112,6 +113,26 @@ test('a reason that is too long for a close frame is cut, between characters', a
   const { ends } = enter('a');
   await revoke({ session_id: 'session-a' }, 'お'.repeat(100));
   expect(ends).toEqual([[3003, 'お'.repeat(41)]]);
+});
+
+test('the oldest of too many are ended but for what is held elsewhere, and again with the next where that fails', async () => {
+  const endSessions = vi.fn<LiveSessionsOptions['endSessions']>().mockRejectedValueOnce(new Error('away'));
+  const { enter, registry, log } = setUp({ maxPerSubject: 2, endSessions });
+  const { record, exp } = aSession('elsewhere');
+  const elsewhere = { ...record, session_id: 'elsewhere', node: 'test', ip: '192.0.2.1', since: 0, exp };
+  await registry.add({ ...elsewhere, via: 'verify' });
+  const ended = () =>
+    endSessions.mock.calls.map(([sessions]) => sessions.map(({ session_id }) => session_id));
+
+  for (const name of ['a', 'b', 'c']) {
+    enter(name);
+    await turnEnds();
+  }
+  expect(ended()).toEqual([['session-a']]);
+  expect(log.warn.mock.lastCall?.[1]).toBe('a subject may have too many sessions until it begins another');
+  enter('d');
+  await turnEnds();
+  expect(ended()).toEqual([['session-a'], ['session-a', 'session-b']]);
 });
 
 describe('at the same deadline', () => {
