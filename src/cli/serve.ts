@@ -45,6 +45,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
   const onLost = metrics.auditLost;
   const audit = auditOf({ where: config.AUDIT_LOG, log, onLost, started, node, now });
 
+  const retention = retentionOf(config);
   const opened = openStore({
     url: config.REDIS_URL,
     tls: config.redisTls,
@@ -52,7 +53,9 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     commandTimeout: config.REDIS_COMMAND_TIMEOUT,
     node,
     sessionTtl: config.SESSION_TTL,
-    retention: retentionOf(config),
+    retention,
+    // Other tiers are not told how long a login lasts.
+    ...(config.TIERS.has('http') && { longestRetention: retention }),
     now,
     log,
     onCommand: metrics.commandTook,

@@ -43,6 +43,9 @@ export interface RedisConnection {
   close(): Promise<void>;
 }
 
+/** Of a stream, that one read brings. */
+export const mostEntries = 1000;
+
 export interface ConnectOptions {
   url: string;
   tls?: RedisTls;
@@ -160,8 +163,8 @@ export function connect({ url, tls, commandTimeout, onState, onCommand }: Connec
       return attempt(blockMs > 0 ? waiting : 'xread', async () => {
         const arrived =
           blockMs > 0
-            ? await client.xread('COUNT', 1000, 'BLOCK', blockMs, 'STREAMS', stream, after)
-            : await client.xread('COUNT', 1000, 'STREAMS', stream, after);
+            ? await client.xread('COUNT', mostEntries, 'BLOCK', blockMs, 'STREAMS', stream, after)
+            : await client.xread('COUNT', mostEntries, 'STREAMS', stream, after);
         const [, entries = []] = (arrived as [string, [string, string[]][]][] | null)?.[0] ?? [];
         return entries.map(([id, [, value = '']]) => [id, value]);
       });

@@ -30,8 +30,10 @@ export interface OpenStoreOptions {
   node: string;
   /** The longest that a session can last without being renewed, in seconds. */
   sessionTtl: number;
-  /** Milliseconds that a revocation can matter. */
+  /** Milliseconds that a revocation can matter to this node. */
   retention: number;
+  /** Milliseconds that one can matter to any node; absent: as long as the settings allow. */
+  longestRetention?: number;
   now: () => number;
   log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Told how many seconds each call to Redis took. */
@@ -57,6 +59,7 @@ const clocksApartMs = 300_000;
 /** The one place that names drivers. Does not wait for the store: until it is there, its calls are refused. */
 export function openStore(options: OpenStoreOptions): Opened {
   const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log, onCommand } = options;
+  const { longestRetention: dropAfter } = options;
   // A ticket, too, ends no later than the session that it opens, and a renewed session has been held against the feed then.
   const remembering = {
     now: () => performance.now(),
@@ -92,12 +95,13 @@ export function openStore(options: OpenStoreOptions): Opened {
   const patient = () => connect({ ...place, commandTimeout: commandTimeout + 2 * feedBlockMs });
   const feed = redisFeed({
     ...remembering,
+    ...(dropAfter !== undefined && { dropAfter }),
     follower: patient(),
     publisher: patient(),
     tickets: connection,
     prefix,
     log,
-    onRefusal: () => void store.selfTest(),
+    onChange: () => void store.selfTest(),
   });
   const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
   return closing({

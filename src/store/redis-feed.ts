@@ -5,7 +5,7 @@ import type { Feed, FeedEntry } from '../revocations/feed.ts';
 import { Retained, type RetainedOptions } from '../revocations/retained.ts';
 import type { Revocation } from '../revocations/revocation.ts';
 import { slices } from '../slices.ts';
-import type { RedisConnection } from './connection.ts';
+import { mostEntries, type RedisConnection } from './connection.ts';
 import { replyIn } from './driver-errors.ts';
 import { ofPrimary } from './of-primary.ts';
 import { type Look, samePrimary, staleAfterMs } from './same-primary.ts';
@@ -19,17 +19,22 @@ export interface RedisFeedOptions extends RetainedOptions {
   tickets: RedisConnection;
   /** Begins every key. */
   prefix: string;
-  log: Pick<Logger, 'info' | 'warn'>;
-  /** Told when Redis itself begins to refuse what following takes, and when it does so no more. */
-  onRefusal?: () => void;
+  /** Milliseconds after which the stream may drop a revocation, for all nodes; absent: whatever their settings are, it cannot matter to any. */
+  dropAfter?: number;
+  log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Told of each new tenure, of refusals by Redis of what following takes, and of their end: it may have become unfit, or fit again. */
+  onChange?: () => void;
 }
 
+const never = Number.NEGATIVE_INFINITY;
 /** Milliseconds that a read waits for entries, and thereby between two looks at the tenure. */
 export const feedBlockMs = 500;
 /** Milliseconds that a replica has to take over a revocation. */
 const replicaWaitMs = 1000;
 /** Milliseconds that the stream has to bring a revocation to the node that published it. */
 const bringMs = 2000;
+/** What a `*_TTL` may be at most, and the life of a ticket. */
+const longestRetention = 366 * 86_400_000;
 /** Revocations put back by one script, so that none keeps Redis from others for long. */
 const putBackAtOnce = 500;
 
@@ -39,7 +44,7 @@ const putBackAtOnce = 500;
  * then is the feed current.
  */
 export function redisFeed(options: RedisFeedOptions): Feed {
-  const { follower, publisher, tickets, prefix, now, retention, log, onRefusal } = options;
+  const { follower, publisher, tickets, prefix, now, dropAfter = longestRetention, log, onChange } = options;
   const retained = new Retained(options);
   const stream = `${prefix}revocations`;
   const primaries = samePrimary({
@@ -55,13 +60,20 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let tenure: string | undefined;
   let position = '0-0';
   let replicas = 0;
-  let lastAlive = Number.NEGATIVE_INFINITY;
+  /** When that read began which was the last to come to the stream's end: all that was published before is known. */
+  let caughtUp = never;
   let lastHeard = now();
   let refused = false;
+  /** Of what was logged last, so that it is logged once. */
+  let fault: string | undefined;
 
   const tellRefusal = (is: boolean) => {
-    if (is !== refused) onRefusal?.();
+    if (is !== refused) onChange?.();
     refused = is;
+  };
+  const tellFault = (err: Error) => {
+    if (err.message !== fault) log.error({ err }, 'the feed cannot be read: nobody is admitted until it can');
+    fault = err.message;
   };
 
   /** @param at what time it is at Redis, whose time an id begins with; absent: the entries have only just been made */
@@ -118,16 +130,22 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   const step = async () => {
     const look = await primaries.lookAt(follower);
     replicas = look.replicas;
+    lastHeard = now();
     if (look.tenure !== tenure) {
       tenure = undefined;
       await join(look);
       if (tenure === undefined) return;
+      caughtUp = lastHeard;
+      onChange?.();
     }
-    lastAlive = now();
-    lastHeard = lastAlive;
     void primaries.compare();
-    take(await follower.readStream(stream, position, feedBlockMs), tenure ?? '');
+    const asked = now();
+    // Who may lack something does not wait for more.
+    const entries = await follower.readStream(stream, position, caughtUp === never ? 0 : feedBlockMs);
+    take(entries, tenure ?? '');
+    caughtUp = entries.length < mostEntries ? asked : never;
     tellRefusal(false);
+    fault = undefined;
   };
 
   const follow = async () => {
@@ -136,8 +154,10 @@ export function redisFeed(options: RedisFeedOptions): Feed {
         await step();
       } catch (error) {
         // What has been revoked since is not known before the next step succeeds.
-        lastAlive = Number.NEGATIVE_INFINITY;
+        caughtUp = never;
         if (replyIn(error) !== undefined) tellRefusal(true);
+        // That Redis is away is logged by whoever connects.
+        if (!(error instanceof BrokerError)) tellFault(error as Error);
         await sleep(100);
       }
     }
@@ -146,7 +166,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
 
   return {
     async publish(revocation) {
-      const call = ['publish', stream, retention, JSON.stringify(revocation)] as const;
+      const call = ['publish', stream, dropAfter, JSON.stringify(revocation)] as const;
       const needed = Math.min(replicas, 1);
       const [answer, reached] = await publisher.runAndWait(needed, replicaWaitMs, ...call);
       const [, current, id] = ofPrimary<string>(publisher, answer);
@@ -168,7 +188,7 @@ export function redisFeed(options: RedisFeedOptions): Feed {
     find: (subject) => retained.find(subject),
 
     get current() {
-      return tenure !== undefined && !primaries.apart && now() - lastAlive < staleAfterMs;
+      return tenure !== undefined && !primaries.apart && now() - caughtUp < staleAfterMs;
     },
 
     get silentMs() {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
-import { describe, expect, inject, test } from 'vitest';
+import { describe, expect, inject, test, vi } from 'vitest';
 import type { Feed } from '../../src/revocations/feed.ts';
 import { connect } from '../../src/store/connection.ts';
-import { redisFeed } from '../../src/store/redis-feed.ts';
+import { type RedisFeedOptions, redisFeed } from '../../src/store/redis-feed.ts';
 import { aRevocation, feedContract } from '../support/feed-contract.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 import { command, cutReplicas, inSync, promote, replicate, startNode } from '../support/redis-topologies.ts';
@@ -15,13 +16,19 @@ const connectionsTo = (url: string) => ({
   tickets: connect({ url, commandTimeout: 1000 }),
 });
 
-function feedAt(url: string, prefix: string, connections = connectionsTo(url)) {
+function feedAt(
+  url: string,
+  prefix: string,
+  connections = connectionsTo(url),
+  options: Partial<RedisFeedOptions> = {},
+) {
   const feed = redisFeed({
     ...connections,
     prefix,
     now: () => performance.now(),
     retention: 60_000,
     log: pino({ level: 'silent' }),
+    ...options,
   });
   const { close } = feed;
   return Object.assign(feed, {
@@ -30,6 +37,8 @@ function feedAt(url: string, prefix: string, connections = connectionsTo(url)) {
     },
   });
 }
+
+const xaddAll = `for _, value in ipairs(ARGV) do redis.call('XADD', KEYS[1], '*', 'r', value) end`;
 
 const has = (feed: Feed, rid: string) =>
   feed.since(undefined).some(({ revocation }) => revocation.rid === rid);
@@ -53,6 +62,106 @@ describe('Redis feed', () => {
     await here.publish(revocation);
     await expect.poll(() => has(there, revocation.rid)).toBe(true);
     await Promise.all([here.close(), there.close()]);
+    await server.dispose();
+  });
+
+  test('is current for three seconds after its last read to the end began, however slow the look that followed', async () => {
+    const server = await startRedisServer();
+    const connections = connectionsTo(server.url);
+    const { follower } = connections;
+    let clock = 0;
+    let hung = false;
+    const { promise: reads, resolve: begins } = Promise.withResolvers<void>();
+    const slow: typeof follower = {
+      ...follower,
+      run(...call) {
+        if (hung) clock = 1900;
+        return follower.run(...call);
+      },
+      readStream(...call) {
+        if (!hung) return follower.readStream(...call);
+        begins();
+        return new Promise(() => {});
+      },
+    };
+    const feed = feedAt(server.url, 'wst:', { ...connections, follower: slow }, { now: () => clock });
+    await ready(feed);
+    hung = true;
+    await reads;
+    clock = 2900;
+    expect(feed.current).toBe(true);
+    clock = 3100;
+    expect(feed.current).toBe(false);
+    await feed.close();
+    await server.dispose();
+  });
+
+  test('is not current while it reads on, and there is more than one read brings', async () => {
+    const server = await startRedisServer();
+    const connections = connectionsTo(server.url);
+    const { follower } = connections;
+    const seen: string[] = [];
+    let held: Promise<void> | undefined;
+    const watched: typeof follower = {
+      ...follower,
+      async readStream(...call) {
+        if (held !== undefined) seen.push(`${feed.since(undefined).length} ${feed.current}`);
+        const entries = await follower.readStream(...call);
+        await held;
+        return entries;
+      },
+    };
+    const feed = feedAt(server.url, 'wst:', { ...connections, follower: watched }, { now: () => 0 });
+    await ready(feed);
+    const { promise, resolve: goOn } = Promise.withResolvers<void>();
+    held = promise;
+    const values = Array.from({ length: 2500 }, () => JSON.stringify(aRevocation()));
+    await command(server, 'EVAL', xaddAll, 1, 'wst:revocations', ...values);
+    goOn();
+    await expect.poll(() => feed.since(undefined).length).toBe(2500);
+    await ready(feed);
+    const [first = '', ...following] = seen.slice(seen.findIndex((look) => look.startsWith('1')));
+    expect([Number.parseInt(first, 10) < 2500, first.endsWith(' false')]).toEqual([true, true]);
+    for (const look of following) expect(look.endsWith(' true')).toBe(look.startsWith('2500'));
+    await feed.close();
+    await server.dispose();
+  });
+
+  test('says what cannot be read, once, and lets nobody in meanwhile', async () => {
+    const server = await startRedisServer();
+    const log = { info() {}, warn() {}, error: vi.fn() };
+    const feed = feedAt(server.url, 'wst:', connectionsTo(server.url), { log });
+    await ready(feed);
+    await command(server, 'XADD', 'wst:revocations', '*', 'r', 'no revocation');
+    await expect.poll(() => feed.current, { timeout: 5000 }).toBe(false);
+    await expect.poll(() => log.error.mock.calls.length).toBe(1);
+    await setTimeout(500);
+    expect(log.error.mock.calls).toEqual([
+      [{ err: expect.any(SyntaxError) }, 'the feed cannot be read: nobody is admitted until it can'],
+    ]);
+    expect(feed.current).toBe(false);
+    await feed.close();
+    await server.dispose();
+  });
+
+  test('keeps what may matter to others, whose logins last longer', async () => {
+    const server = await startRedisServer();
+    const briefly = feedAt(server.url, 'wst:');
+    await ready(briefly);
+    const longAgo = Date.now() - 300 * 86_400_000;
+    const [old, fresh] = [aRevocation(), aRevocation()];
+    await command(server, 'XADD', 'wst:revocations', `${longAgo}-0`, 'r', JSON.stringify(old));
+    // Trimmed are whole nodes of the stream, of a hundred entries: there have to be more than one.
+    for (let n = 0; n < 200; n++) {
+      await command(server, 'XADD', 'wst:revocations', `${longAgo + 1 + n}-0`, 'r', JSON.stringify(old));
+    }
+    await briefly.publish(fresh);
+    expect(await command(server, 'XLEN', 'wst:revocations')).toBe(202);
+    const knowing = feedAt(server.url, 'wst:', connectionsTo(server.url), { dropAfter: 86_400_000 });
+    await ready(knowing);
+    await knowing.publish(aRevocation());
+    expect(await command(server, 'XLEN', 'wst:revocations')).toBeLessThan(200);
+    await Promise.all([briefly.close(), knowing.close()]);
     await server.dispose();
   });
 
@@ -106,7 +215,7 @@ describe('Redis feed', () => {
       proxy.pointTo(next.port);
       const elsewhere = feedAt(next.url, 'wst:');
       await ready(elsewhere);
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await setTimeout(1500);
       expect(feed.current).toBe(true);
       for (const name of moved) connections[name].relocate();
       await expect.poll(() => feed.current, { timeout: 5000, interval: 10 }).toBe(false);
@@ -130,7 +239,7 @@ describe('Redis feed', () => {
     const elsewhere = feedAt(server.url, 'wst:');
     await Promise.all([ready(feed), ready(elsewhere)]);
     proxy.goSilent();
-    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await setTimeout(4000);
     expect(feed.current).toBe(true);
     const revocation = aRevocation();
     await elsewhere.publish(revocation);
