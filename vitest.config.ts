@@ -4,7 +4,15 @@ import { defineConfig } from 'vitest/config';
 process.env['PATH'] += ':/usr/sbin';
 
 const project = (name: string, testTimeout: number, options: object = {}) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 60_000, ...options },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout,
+    hookTimeout: 60_000,
+    // A second, as vitest has it, is what a busy machine may keep another process from running.
+    expect: { poll: { timeout: testTimeout / 2 } },
+    ...options,
+  },
 });
 
 export default defineConfig({

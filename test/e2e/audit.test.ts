@@ -69,7 +69,7 @@ describe('two nodes keep an audit each', () => {
 
   const lines = () => files.flatMap(readAudit);
   const entered = (line: Record<string, unknown>) =>
-    expect.poll(lines, { timeout: 5000 }).toContainEqual(expect.objectContaining(line));
+    expect.poll(lines).toContainEqual(expect.objectContaining(line));
   const writeUsers = async (...names: string[]) => {
     const hash = await hashPassword(password);
     writeFileSync(usersFile, names.map((name) => `${name}:${hash}\n`).join(''));

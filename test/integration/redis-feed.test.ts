@@ -218,14 +218,14 @@ describe('Redis feed', () => {
       await setTimeout(1500);
       expect(feed.current).toBe(true);
       for (const name of moved) connections[name].relocate();
-      await expect.poll(() => feed.current, { timeout: 5000, interval: 10 }).toBe(false);
+      await expect.poll(() => feed.current, { interval: 10 }).toBe(false);
       await ready(feed);
       await expect
         .poll(() => feed.publish(aRevocation()).then(Boolean, () => false), { timeout: 10_000 })
         .toBe(true);
       const revocation = aRevocation();
       await elsewhere.publish(revocation);
-      await expect.poll(() => has(feed, revocation.rid), { timeout: 5000 }).toBe(true);
+      await expect.poll(() => has(feed, revocation.rid)).toBe(true);
       await Promise.all([feed.close(), elsewhere.close(), proxy.close()]);
       await Promise.all([old.dispose(), next.dispose()]);
     },
@@ -243,7 +243,7 @@ describe('Redis feed', () => {
     expect(feed.current).toBe(true);
     const revocation = aRevocation();
     await elsewhere.publish(revocation);
-    await expect.poll(() => has(feed, revocation.rid), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => has(feed, revocation.rid)).toBe(true);
     await Promise.all([feed.close(), elsewhere.close(), proxy.close()]);
     await server.dispose();
   });

@@ -122,7 +122,7 @@ describe('Redis registry', () => {
     expect(await here.ofSubject('emil')).toHaveLength(1);
     // As a kill -9 does: nothing is taken back.
     await victim.close();
-    await expect.poll(() => here.ofSubject('emil'), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => here.ofSubject('emil')).toEqual([]);
     expect(await here.find(lost.session_id)).toBeUndefined();
     await here.close();
   });
@@ -159,7 +159,7 @@ describe('Redis registry', () => {
     proxy.pointTo(server.port);
     // `stays` may be gone with the lease for a moment.
     await expect
-      .poll(() => Promise.all([watcher.ofSubject('gina'), listed(watcher)]), { timeout: 5000 })
+      .poll(() => Promise.all([watcher.ofSubject('gina'), listed(watcher)]))
       .toEqual([[stays], [stays.session_id]]);
     await Promise.all([cutOff.close(), watcher.close()]);
     await proxy.close();
@@ -185,7 +185,7 @@ describe('Redis registry', () => {
     expect(await watcher.find(gone.session_id)).toEqual(gone);
     await proxy.move(replica.port);
     await expect
-      .poll(async () => [await watcher.ofSubject('hugo'), new Set(await listed(watcher))], { timeout: 5000 })
+      .poll(async () => [await watcher.ofSubject('hugo'), new Set(await listed(watcher))])
       .toEqual([[stays, late], new Set([stays.session_id, late.session_id])]);
     await Promise.all([registry.close(), watcher.close()]);
     await proxy.close();
@@ -238,7 +238,7 @@ describe('Redis registry', () => {
       }
       proxy.pointTo(1);
       proxy.cut();
-      await expect.poll(() => watcher.ofSubject('ines'), { timeout: 5000 }).toEqual([]);
+      await expect.poll(() => watcher.ofSubject('ines')).toEqual([]);
       const second = { ...aSession('away', 'ines'), since: first.since + 1 };
       // As a lease does that Redis had before the connection broke, and carries out afterwards.
       if (how.includes('lost'))
@@ -246,9 +246,7 @@ describe('Redis registry', () => {
       proxy.pointTo(server.port);
       await until('the node to be back', () => registry.add(second).then(() => true));
       await expect
-        .poll(async () => [await watcher.ofSubject('ines'), new Set(await listed(watcher))], {
-          timeout: 5000,
-        })
+        .poll(async () => [await watcher.ofSubject('ines'), new Set(await listed(watcher))])
         .toEqual([[first, second], new Set([first.session_id, second.session_id])]);
       await Promise.all([registry.close(), watcher.close()]);
       await proxy.close();
@@ -302,9 +300,7 @@ describe('Redis registry', () => {
     await Promise.all([registry.add(session), registry.add(elsewhere)]);
     await command(server, 'FLUSHALL');
     await expect
-      .poll(async () => [await registry.ofSubject('fred'), new Set(await listed(registry))], {
-        timeout: 5000,
-      })
+      .poll(async () => [await registry.ofSubject('fred'), new Set(await listed(registry))])
       .toEqual([[session, elsewhere], new Set([session.session_id, elsewhere.session_id])]);
     await registry.close();
     await server.dispose();
