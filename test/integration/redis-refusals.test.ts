@@ -232,7 +232,10 @@ describe('what the self-test finds missing', () => {
     await command(server, 'CLIENT', 'KILL', 'USER', 'broker');
     await store.logs('"reason":"replied WRONGPASS"');
     await triedAgain();
-    expect(reasonsIn(store)).toEqual([undefined, 'replied WRONGPASS']);
+    const [hungUp, ...others] = reasonsIn(store);
+    // What was on its way when Redis hung up may find out first.
+    expect([undefined, 'EPIPE', 'ECONNRESET']).toContain(hungUp);
+    expect(others).toEqual(['replied WRONGPASS']);
     expect(await failureOf(store.check())).toMatchObject({
       ...unavailable,
       message: 'Redis refuses our connection (WRONGPASS).',
