@@ -216,7 +216,8 @@ export function storeContract(
     });
 
     describe('asking again', () => {
-      const repeat = { asker: 'proxy one:request 7', withinMs: 300 };
+      // Longer than a busy machine may keep us from asking again.
+      const repeat = { asker: 'proxy one:request 7', withinMs: 10_000 };
 
       test('gives the same asker the same answer, and anyone else none', async () => {
         const record = aRecord({ rooms: ['a room'], context: 'x\ny' });
@@ -232,10 +233,11 @@ export function storeContract(
       });
 
       test('is over after a while', async () => {
+        const brief = { ...repeat, withinMs: 300 };
         const id = await put();
-        await store.redeem(id, aClaim({ repeat }));
+        await store.redeem(id, aClaim({ repeat: brief }));
         await sleep(350);
-        expect(await store.redeem(id, aClaim({ repeat }))).toMatchObject({ outcome: 'used' });
+        expect(await store.redeem(id, aClaim({ repeat: brief }))).toMatchObject({ outcome: 'used' });
       });
 
       test('does not make an answer of a refusal', async () => {
@@ -323,15 +325,20 @@ export function storeContract(
       test('counts for all, from one, within a window that does not move', async () => {
         const key = `test:${aTicketId()}`;
         expect(await store.counted(key)).toEqual({ count: 0, resetMs: 0 });
-        const first = await store.count(key, 400);
+        const first = await store.count(key, 30_000);
         await sleep(50);
-        const second = await another.count(key, 400);
+        const second = await another.count(key, 30_000);
         expect([first.count, second.count]).toEqual([1, 2]);
         expect(second.resetMs).toBeLessThan(first.resetMs);
         expect(await store.counted(key)).toMatchObject({ count: 2 });
-        await sleep(450);
+      });
+
+      test('begins anew when the window is over', async () => {
+        const key = `test:${aTicketId()}`;
+        await store.count(key, 100);
+        await sleep(150);
         expect(await store.counted(key)).toEqual({ count: 0, resetMs: 0 });
-        expect(await store.count(key, 400)).toMatchObject({ count: 1 });
+        expect(await store.count(key, 100)).toMatchObject({ count: 1 });
       });
 
       test('loses none of many at once', async () => {
