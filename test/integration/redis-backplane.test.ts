@@ -228,8 +228,8 @@ describe('a Redis user with exactly our commands', () => {
   });
   afterAll(() => server?.dispose());
 
-  /** One of each thing that is done. */
-  const live = async (commands: readonly string[]) => {
+  /** One of each thing that is done. @param patience seconds: few where it is going to fail */
+  const live = async (commands: readonly string[], patience: number) => {
     await command(server, 'FLUSHALL');
     await command(server, 'ACL', 'SETUSER', 'broker', ...userRules(password, commands));
     const url = `redis://broker:${password}@127.0.0.1:${server.port}`;
@@ -238,7 +238,7 @@ describe('a Redis user with exactly our commands', () => {
       const heard: string[] = [];
       const stop = backplane.hear('a', ({ text }) => heard.push(text));
       await backplane.say('a', said('x'), true);
-      await until(() => heard.length === 1, 'it is heard', 2);
+      await until(() => heard.length === 1, 'it is heard', patience);
       await backplane.arrive('a', who);
       await backplane.members('a');
       await backplane.history('a');
@@ -247,13 +247,13 @@ describe('a Redis user with exactly our commands', () => {
       await until(
         async () => (await command(server, 'EXISTS', 'wst:chat-rooms')) === 1,
         'rooms are counted',
-        2,
+        patience,
       );
       stop();
       await until(
         async () => channels((await command(server, 'PUBSUB', 'CHANNELS')) as string[]),
         'unheard',
-        2,
+        patience,
       );
     } finally {
       await backplane.close();
@@ -261,10 +261,10 @@ describe('a Redis user with exactly our commands', () => {
   };
   const channels = (all: string[]) => !all.includes('wst:chat:a');
 
-  test('can chat', () => live([...grants.always, ...grants.chat]));
+  test('can chat', () => live([...grants.always, ...grants.chat], 15));
   test.each(grants.chat)('needs %s for it', async (grant) => {
     const others = grants.chat.filter((other) => other !== grant);
-    await expect(live([...grants.always, ...others])).rejects.toThrow();
+    await expect(live([...grants.always, ...others], 2)).rejects.toThrow();
   });
 });
 
