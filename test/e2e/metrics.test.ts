@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, secretsIn, sharedStore, startBroker } from '../support/broker-process.ts';
@@ -96,6 +97,7 @@ describe('two nodes on one Redis', () => {
   });
 
   test('tell how fast a revocation was heard of, on the node that made it and on the other', async () => {
+    const begun = Date.now();
     expect((await post(a, '/revocations', { sub: 'mallory' })).status).toBe(200);
     await until(async () => (await value(b, 'ticket_broker_feed_entries_total')) === 1, 'b has heard of it');
     for (const at of [a, b]) {
@@ -103,7 +105,8 @@ describe('two nodes on one Redis', () => {
       expect(valueIn(told, 'ticket_broker_revocation_lag_seconds_count')).toBe(1);
       const lag = valueIn(told, 'ticket_broker_revocation_lag_seconds_sum') ?? Number.NaN;
       expect(lag).toBeGreaterThanOrEqual(0);
-      expect(lag).toBeLessThan(2);
+      // No longer than it took us to see it.
+      expect(lag).toBeLessThanOrEqual((Date.now() - begun) / 1000);
     }
     expect(await value(a, 'ticket_broker_revocations_total{target="sub"}')).toBe(1);
     expect(await value(b, 'ticket_broker_revocations_total{target="sub"}')).toBe(0);
@@ -129,10 +132,11 @@ describe('two nodes on one Redis', () => {
     );
     expect(count).toBeGreaterThan(3);
     expect(sum / count).toBeLessThan(1);
-    // Reads of the feed wait for half a second each, and are not among them.
-    expect(valueIn(told, `${series}_bucket{le="0.25",command="xread"}`)).toBe(
-      valueIn(told, `${series}_count{command="xread"}`),
-    );
+    // Reads of the feed wait for half a second each, and are not among them: none is added while only those are made.
+    const reads = async () => value(b, `${series}_count{command="xread"}`);
+    const before = await reads();
+    await sleep(1500);
+    expect(await reads()).toBe(before);
   });
 
   test('promtool has nothing to say of any of it, and there is no secret in it', async () => {
@@ -153,14 +157,16 @@ describe('two nodes on one Redis', () => {
       const told = await scrape(a);
       return ['store_up', 'feed_current'].map((name) => valueIn(told, `ticket_broker_${name}`));
     };
-    expect(await state()).toEqual([1, 1]);
-    expect(await value(a, 'ticket_broker_feed_age_seconds')).toBeLessThan(3);
+    const age = () => value(a, 'ticket_broker_feed_age_seconds');
+    // A node that has not run for a while says the contrary for a moment.
+    await expect.poll(state).toEqual([1, 1]);
+    await expect.poll(age).toBeLessThan(3);
     redis.process.kill('SIGSTOP');
     await until(async () => (await state()).join() === '0,0', 'the store is down, and the feed not current');
-    await until(async () => ((await value(a, 'ticket_broker_feed_age_seconds')) ?? 0) > 3, 'the feed is old');
+    await expect.poll(age).toBeGreaterThan(3);
     redis.process.kill('SIGCONT');
     await until(async () => (await state()).join() === '1,1', 'all is well again');
-    expect(await value(a, 'ticket_broker_feed_age_seconds')).toBeLessThan(3);
+    await expect.poll(age).toBeLessThan(3);
   });
 
   test('need no key on a port of their own, and are nowhere else then', async () => {
