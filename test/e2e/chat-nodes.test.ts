@@ -109,13 +109,14 @@ describe.each(['python', 'ws'] as const)('the chat node in %s', (kind) => {
     if (code === 3000) headers['x-auth-request-expires'] = `${Math.floor(Date.now() / 1000) + 1}`;
     peer.write(handshake({ headers }));
     await until(() => received.includes('"welcome"'), 'the welcome');
-    const since = performance.now();
     await ended('eve');
     const closeFrame = Buffer.from([0x88, 2, code >> 8, code & 255]);
     await until(() => received.includes(closeFrame), 'the close frame');
+    const since = performance.now();
     peer.write(frame('still here'));
     await gone;
-    expect(performance.now() - since).toBeLessThan(4500);
+    // After two seconds, by itself: the libraries leave it to themselves after 10 (websockets) and 30 (ws).
+    expect(performance.now() - since).toBeLessThan(8000);
     hearer.socket.send('is she?');
     await until(() => hearer.heard.length > 1, 'what is said');
     expect(hearer.heard.slice(1)).toEqual([{ type: 'message', user: 'bob', text: 'is she?' }]);
