@@ -70,7 +70,8 @@ export async function startBroker(env: NodeJS.ProcessEnv = {}): Promise<BrokerPr
       output += text;
     });
   }
-  const exited = once(child, 'exit');
+  // Not 'exit': what it printed last may not have been read by then.
+  const closed = once(child, 'close');
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const lines = () => output.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
   const logged = () => lines().map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -79,9 +80,10 @@ export async function startBroker(env: NodeJS.ProcessEnv = {}): Promise<BrokerPr
     if (!hasEnded()) {
       child.kill('SIGTERM');
       const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
-      await exited;
+      await closed;
       clearTimeout(late);
     }
+    await closed;
     await rm(folder, { recursive: true, force: true });
     // Whatever a test did to it: nothing that opens anything is ever in the log.
     const leaks = secretsIn(output);
