@@ -63,14 +63,21 @@ export async function startRedisServer(
   return server;
 }
 
+/** Ports that have been handed out: nobody may listen there yet. */
+const given = new Set<number>();
+
 /**
  * A port below those that the system gives to outgoing connections, so that none of these takes it meanwhile, and whose
- * cluster bus port, 10,000 above, is free as well.
+ * cluster bus port, 10,000 above, is free as well. No two callers get the same.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 12_000);
+    const both = [port, port + 10_000];
+    if (both.some((one) => given.has(one))) continue;
+    for (const one of both) given.add(one);
     if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
+    for (const one of both) given.delete(one);
   }
 }
 
