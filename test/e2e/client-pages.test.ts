@@ -100,9 +100,10 @@ describe('useTicketWebSocket in StrictMode', () => {
   test('keeps its socket over renders and new tokens, and as many messages as it is told', async () => {
     const page = await pageAt(`${broker.url}/healthz`);
     const token = await broker.token();
+    const redeems = decisions('redeem').length + 1;
     await mount(page, '/ws', { token, maxMessages: 2 });
     await connected(page);
-    const redeems = decisions('redeem').length;
+    await expect.poll(() => decisions('redeem')).toHaveLength(redeems);
     for (const next of [token, 'another, for later', token]) {
       await render(page, '/ws', { token: next, maxMessages: 2 });
       await send(page, { type: 'test' });

@@ -57,7 +57,7 @@ async function visit(url: string, options: BrowserContextOptions = {}): Promise<
   return seen;
 }
 
-const eventually = <T>(ask: () => T) => expect.poll(ask, { timeout: 10_000 });
+const eventually = <T>(ask: () => T) => expect.poll(ask);
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
 /** As a person would, who does not know better: Playwright waits for a button that says it is disabled. */
 const pressEarly = (page: Page, name: string) =>
@@ -176,7 +176,9 @@ describe('on a first npm start', () => {
     await comeBack(visited);
     expect(await result(visited.page, 5).innerText()).toContain('One process holds both.');
     // As the page said what to look for.
-    expect(replays([broker])).toEqual([expect.objectContaining({ ticket_id: ticketId, granted: false })]);
+    await eventually(() => replays([broker])).toEqual([
+      expect.objectContaining({ ticket_id: ticketId, granted: false }),
+    ]);
 
     const rows = await drawn(visited.page);
     for (const row of [
@@ -356,7 +358,7 @@ describe('on two HTTP nodes and two WebSocket nodes behind the deployed nginx', 
     expect(await result(page, 5).innerText()).toContain('Two sockets on two nodes');
     expect(await nodeOf(page, 'a')).not.toBe(await nodeOf(page, 'b'));
     expect(await drawn(page)).toContainEqual(expect.stringMatching(/^WebSocket tier to Redis: publish/));
-    expect(replays(stack.ws)).toEqual([expect.objectContaining({ ticket_id: ticketId })]);
+    await eventually(() => replays(stack.ws)).toEqual([expect.objectContaining({ ticket_id: ticketId })]);
     await expectDiscretion(visited, stack.url);
     expect(secretsIn(await stack.accessLog())).toEqual([]);
     await shoot(page, 'stack');

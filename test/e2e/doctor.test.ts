@@ -182,7 +182,8 @@ describe('a healthy deployment', () => {
     // Tombstones and counters, which end by themselves.
     for (const key of left) {
       expect(key).toMatch(/^wst:([tc]:|self-test:)/);
-      expect(Number(await command(redis, 'PTTL', key))).toBeGreaterThan(0);
+      // Or has ended by now.
+      expect(await command(redis, 'PTTL', key)).not.toBe(-1);
     }
   });
 
@@ -314,7 +315,7 @@ describe('finds what is wrong with Redis:', () => {
 
   test('a clock that is not this machine’s', async () => {
     const examined = await doctor([], ahead('10'));
-    expectBad(examined, ['warning', 'clock-redis'], /(9\.9|10\.\d) s behind/);
+    expectBad(examined, ['warning', 'clock-redis'], /(9|10)\.\d s behind/);
   });
 });
 

@@ -77,9 +77,9 @@ describe("an identity provider's token", () => {
     const target = `/ws?ticket=${ticket}`;
     expect(await ask(broker.port, handshake({ target }))).toMatchObject({ status: 101 });
     expect(await ask(broker.port, handshake({ target }))).toMatchObject({ status: 401 });
-    expect(broker.decisions().findLast(({ decision }) => decision === 'mint')).toMatchObject({
-      sub: subject,
-    });
+    await expect
+      .poll(() => broker.decisions().findLast(({ decision }) => decision === 'mint'))
+      .toMatchObject({ sub: subject });
   });
 
   test('is as good again, and after it so is the next', async () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -490,7 +490,7 @@ describe.each(['prefix', 'exact', 'log'])('BIND_IP=%s', (mode) => {
     const { ticket } = await broker.mint({ bind: { ip: '127.0.0.1' } });
     await opens(broker, ticket);
     await sleep(500);
-    expect(decided()).toBeGreaterThan(0);
+    await expect.poll(decided).toBeGreaterThan(0);
     expect(broker.output()).not.toContain('unexpected error');
     expect(broker.output()).not.toMatch(/"level":"(error|fatal)"/);
   });
@@ -542,10 +542,9 @@ describe('behind a proxy and for pages of other origins', () => {
         statuses.push((await knock(withPort(address, port))).status);
       expect(statuses).toEqual([401, 401, 401, 429, 429]);
       expect(await knock(withPort(other, 1001))).toMatchObject({ status: 401 });
-      const counted = broker
-        .decisions()
-        .filter(({ decision, ip }) => decision === 'redeem' && ip === address);
-      expect(counted).toHaveLength(5);
+      const counted = () =>
+        broker.decisions().filter(({ decision, ip }) => decision === 'redeem' && ip === address);
+      await expect.poll(counted).toHaveLength(5);
     },
   );
 
@@ -572,8 +571,10 @@ test('Redis that takes no writes is not called ready', async () => {
     await until(async () => (await readyz()).status === 200, 'the broker is ready');
     await client.call('CONFIG', 'SET', 'min-replicas-to-write', '1');
     const error_description = 'Redis refuses our commands (NOREPLICAS).';
-    await until(async () => (await readyz()).status === 503, 'it is not ready any more');
-    expect(await readyz()).toEqual({ status: 503, body: { error: 'store_unavailable', error_description } });
+    // The feed may notice first, and say so in its own words.
+    await expect
+      .poll(readyz)
+      .toEqual({ status: 503, body: { error: 'store_unavailable', error_description } });
     await client.call('CONFIG', 'SET', 'min-replicas-to-write', '0');
     await until(async () => (await readyz()).status === 200, 'the broker is ready again');
   } finally {
@@ -596,7 +597,9 @@ describe('refresh tokens', () => {
   const usersFile = () => join(folder, 'users');
   const writeUsers = async (names: readonly string[]) => {
     const hash = await hashPassword(password);
-    await writeFile(usersFile(), names.map((name) => `${name}:${hash}\n`).join(''));
+    // In one go: whoever is not in a file that is still being written would be removed.
+    await writeFile(`${usersFile()}.new`, names.map((name) => `${name}:${hash}\n`).join(''));
+    await rename(`${usersFile()}.new`, usersFile());
   };
   beforeAll(async () => {
     redis = await startRedisServer();
@@ -741,8 +744,7 @@ describe('refresh tokens', () => {
     const other = await openAs((await logIn('dave')).token);
     const { closed } = await openAs(pair.token);
     await writeUsers(people.filter((name) => name !== 'bob'));
-    const code = await Promise.race([closed, sleep(10_000, undefined)]);
-    expect(code).toBe(3003);
+    expect(await closed).toBe(3003);
     expect(await mint(pair.token)).toMatchObject(denied('token_revoked'));
     expect(await grant(pair.refresh)).toMatchObject({ status: 401 });
     expect(other.socket.readyState).toBe(WebSocket.OPEN);
