@@ -59,7 +59,8 @@ describe('GET /test-token', () => {
   });
 
   test('is limited as logins are', async () => {
-    const broker = await start({ LOGIN_LIMIT: '2' });
+    const at = Date.now();
+    const broker = await start({ LOGIN_LIMIT: '2' }, () => at);
     const answers = [await testToken(broker), await testToken(broker), await testToken(broker)];
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
     expect(answers[2]).toMatchObject({ error: 'rate_limited', headers: { 'retry-after': '60' } });

@@ -40,7 +40,8 @@ test('a history is kept for a day after what was said last', async () => {
 test('many can leave at once', () => {
   const backplane = memoryBackplane({ history: 3 });
   const stops = rooms(40_000).map((room) => backplane.hear(room, () => {}));
-  const begun = performance.now();
+  // Of this process' own time: others may have the processor for longer.
+  const begun = process.cpuUsage();
   for (const stop of stops) stop();
-  expect(performance.now() - begun).toBeLessThan(1000);
+  expect(process.cpuUsage(begun).user / 1000).toBeLessThan(1000);
 });
