@@ -242,10 +242,10 @@ describe('with a ticket', () => {
   });
 
   test('it listens for as long as --wait says, also where nothing is piped in', async () => {
+    const bob = await other('bob');
     const client = startCommand(['connect', await aTicket(), '--wait', '3', ...at()]);
     client.process.stdin.end();
     await shown(client, '"welcome"');
-    const bob = await other('bob');
     bob.say({ type: 'message', payload: { text: 'still there?' } });
     await shown(client, 'still there?');
     expect(await client.ended()).toMatchObject({ code: 0 });

@@ -339,7 +339,7 @@ describe('a token that is refused', () => {
 describe('refusals that are said on an open socket (WS_REJECT=close)', () => {
   let broker: BrokerProcess;
   beforeAll(async () => {
-    broker = await startBroker({ WS_REJECT: 'close', ATTEMPT_LIMIT: '2', ATTEMPT_WINDOW: '2' });
+    broker = await startBroker({ WS_REJECT: 'close', ATTEMPT_LIMIT: '2', ATTEMPT_WINDOW: '5' });
   });
   afterAll(() => broker?.stop());
 

@@ -345,7 +345,7 @@ describe('what the self-test finds missing in a cluster', () => {
     async (grant) => {
       await allow(all.filter((other) => other !== grant));
       const store = openLoggedStore(url());
-      await until('a reason in the log', async () => /store unfit|store disconnected/.test(store.log()), 5);
+      await until('a reason in the log', async () => /store unfit|store disconnected/.test(store.log()));
       await expect(store.check()).rejects.toMatchObject(unavailable);
 
       await allow(all);

@@ -28,7 +28,7 @@ test('asks for one ticket at a time, and each is another', async () => {
   const next = ticketSource({ getTicket });
   const all = Promise.all([1, 2, 3].map(() => next('connect', signal)));
   for (const _ of [1, 2, 3]) {
-    await vi.waitUntil(() => waiting() > 0);
+    await vi.waitUntil(() => waiting() > 0, 5000);
     letOne();
   }
   expect(await all).toEqual([{ ticket: 'ticket-1' }, { ticket: 'ticket-2' }, { ticket: 'ticket-3' }]);
@@ -41,10 +41,10 @@ test('one that fails or is given up does not hold up the next', async () => {
   const controller = new AbortController();
   const givenUp = expect(next('expiring', controller.signal)).rejects.toThrow('gone');
   const after = next('connect', signal);
-  await vi.waitUntil(() => waiting() === 1);
+  await vi.waitUntil(() => waiting() === 1, 5000);
   controller.abort(new Error('gone'));
   await givenUp;
-  await vi.waitUntil(() => waiting() === 2);
+  await vi.waitUntil(() => waiting() === 2, 5000);
   letOne();
   letOne();
   expect(await after).toEqual({ ticket: 'ticket-2' });
