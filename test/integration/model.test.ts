@@ -178,7 +178,7 @@ test('the embedded store keeps the promise, whatever is asked of it', async () =
     await store.close();
   });
   await fc.assert(property, { seed, numRuns: 500 });
-});
+}, 60_000);
 
 describe('on Redis', () => {
   let servers: [RedisServer, RedisServer];
