@@ -299,7 +299,7 @@ describe('Redis feed', () => {
     await command(after, 'CONFIG', 'SET', 'slowlog-log-slower-than', '200000');
     await command(after, 'SLOWLOG', 'RESET');
     await proxy.move(after.port);
-    await expect.poll(() => feed.since(undefined).length, { timeout: 20_000 }).toBe(150_001);
+    await expect.poll(() => feed.since(undefined).length, { timeout: 40_000 }).toBe(150_001);
     await ready(feed);
     expect(await command(after, 'XLEN', 'wst:revocations')).toBe(150_001);
     expect(await command(after, 'SLOWLOG', 'GET')).toEqual([]);
