@@ -5,7 +5,10 @@ import { keyOf, serviceKeysFile } from '../../support/service-keys.ts';
 let broker: TestApp;
 beforeAll(async () => {
   const keys = serviceKeysFile({ root: 'tickets:mint,tickets:redeem,revoke,sessions:read' });
-  broker = await testApp({ env: { SERVICE_KEYS_FILE: keys, LOGIN_LIMIT: '3' } });
+  // A millisecond later each time it is asked: what is minted in that of a revocation is revoked.
+  let asked = 0;
+  const now = () => Date.now() + ++asked;
+  broker = await testApp({ env: { SERVICE_KEYS_FILE: keys, LOGIN_LIMIT: '3' }, now });
 });
 afterAll(() => broker.close());
 
