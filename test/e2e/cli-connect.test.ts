@@ -167,6 +167,8 @@ describe('staying', () => {
 
     const client = startCommand(['connect', '--room', room, ...at()], { env: await withToken() });
     await shown(client, `-- joined ${room}: `);
+    // Another line, which may be read a moment later.
+    await shown(client, 'bob: earlier\n');
     expect(client.stdout()).toMatch(/-- joined .*: (alice, bob|bob, alice)\n\[.*\] bob: earlier\n/);
     bob.say({ type: 'message', room, payload: { text: 'red \u001b[31m\u009b31m\u202e' } });
     await shown(client, 'bob: red \ufffd[31m\ufffd31m\ufffd\n');
