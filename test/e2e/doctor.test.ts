@@ -176,6 +176,8 @@ describe('a healthy deployment', () => {
   });
 
   test('leaves nothing behind but a revocation of nobody', async () => {
+    // The first revocation makes the stream that the next ones go into.
+    await doctor([...atFront(), ...withKey()]);
     const before = new Set((await command(redis, 'KEYS', 'wst:*')) as string[]);
     await doctor([...atFront(), ...withKey()]);
     const left = ((await command(redis, 'KEYS', 'wst:*')) as string[]).filter((key) => !before.has(key));
