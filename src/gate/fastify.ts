@@ -48,7 +48,8 @@ const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, webso
       request.ticketSession = await gate.authenticate(request.raw);
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
-      const { status, headers, body } = answerTo(error);
+      // @fastify/websocket ends the connection.
+      const { status, headers, body } = answerTo(error, { last: true });
       await reply.code(status).headers(headers).send(body);
     }
   });

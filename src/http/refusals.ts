@@ -14,7 +14,8 @@ export function registerRefusals(app: FastifyInstance): void {
 export function refuse(error: FastifyError | BrokerError, request: FastifyRequest, reply: FastifyReply) {
   const refusal = error instanceof BrokerError ? error : fromFramework(error);
   if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected error');
-  const { status, headers, body } = answerTo(refusal);
+  // @fastify/websocket ends the connection of a handshake that it has been told to refuse.
+  const { status, headers, body } = answerTo(refusal, { last: request.ws });
   return reply.code(status).headers(headers).send(body);
 }
 

@@ -9,8 +9,10 @@ export interface RefusalAnswer {
   body: { error: string; error_description: string };
 }
 
-export function answerTo(refusal: BrokerError): RefusalAnswer {
+/** @param last whether the connection ends with it: whoever keeps connections, as proxies do, has to know (RFC 9112 9.6) */
+export function answerTo(refusal: BrokerError, { last = false } = {}): RefusalAnswer {
   const { status, code, message, retryAfter } = refusal;
+  const connection = [...(last ? ['close'] : []), ...(code === 'upgrade_required' ? ['upgrade'] : [])];
   return {
     status,
     headers: {
@@ -19,6 +21,7 @@ export function answerTo(refusal: BrokerError): RefusalAnswer {
       ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
       ...((status === 401 || code === 'insufficient_scope') && { 'www-authenticate': challenge(refusal) }),
       ...(code === 'upgrade_required' && { upgrade: 'websocket', 'sec-websocket-version': '13' }),
+      ...(connection.length > 0 && { connection: connection.join(', ') }),
     },
     body: { error: code, error_description: message },
   };
@@ -32,13 +35,9 @@ function challenge({ code, reason }: BrokerError): string {
 
 /** The same in bytes, for a connection on which no HTTP server answers. */
 export function rawAnswerTo(refusal: BrokerError): string {
-  const { status, headers, body } = answerTo(refusal);
+  const { status, headers, body } = answerTo(refusal, { last: true });
   const json = JSON.stringify(body);
-  const lines = Object.entries({
-    ...headers,
-    'content-length': Buffer.byteLength(json),
-    connection: 'close',
-  });
+  const lines = Object.entries({ ...headers, 'content-length': Buffer.byteLength(json) });
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     ...lines.map(([name, value]) => `${name}: ${value}`),

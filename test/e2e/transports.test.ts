@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
-import { ask, handshake } from '../support/e2e-raw-http.ts';
+import { ask, dial, exchange, handshake } from '../support/e2e-raw-http.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
 
 const bad = `wst_${'A'.repeat(43)}`;
@@ -31,7 +31,7 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
   });
   afterAll(() => Promise.all([broker?.stop(), closed?.stop()]));
 
-  const dial = (query = '', headers = {}, at = broker) => {
+  const open = (query = '', headers = {}, at = broker) => {
     const socket = new WebSocket(`${at.url.replace('http', 'ws')}/ws${query}`, { headers });
     socket.on('error', () => {});
     return socket;
@@ -39,7 +39,7 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
   /** A refusal in the way of the mode: a status, or a code. */
   const refusal = async (query: string, headers = {}, at = broker) => {
     if (reject === 'http') return (await ask(at.port, handshake({ target: `/ws${query}`, headers }))).status;
-    const [code] = await once(dial(query, headers, at), 'close');
+    const [code] = await once(open(query, headers, at), 'close');
     return code;
   };
   const says = { unauthorized: reject === 'http' ? 401 : 1008, forbidden: reject === 'http' ? 403 : 1008 };
@@ -56,7 +56,7 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
   ] as const)('a token %s opens a socket, again and again', async (_where, carry, via) => {
     const token = await broker.token();
     for (let time = 0; time < 2; time++) {
-      const socket = dial(...carry(token));
+      const socket = open(...carry(token));
       expect((await outcome(socket)).message).toMatchObject({ type: 'welcome', sub: 'alice' });
       await expect.poll(listed).toContainEqual(expect.objectContaining({ via }));
       socket.close();
@@ -94,7 +94,7 @@ describe.each(['http', 'close'] as const)('with WS_REJECT=%s', (reject) => {
   describe('a ticket in the first message', () => {
     const show = (ticket: string) => JSON.stringify({ type: 'ticket_authenticate', ticket });
     const opened = async (query = '') => {
-      const socket = dial(query);
+      const socket = open(query);
       await once(socket, 'open');
       return socket;
     };
@@ -193,5 +193,39 @@ describe('a token in the handshake', () => {
     for (let tries = 0; tries < 3; tries++) expect((await guess()).status).toBe(401);
     expect(await guess()).toMatchObject({ status: 429 });
     await broker.stop();
+  });
+});
+
+describe('what a proxy that keeps connections has to know', () => {
+  let broker: BrokerProcess;
+  beforeAll(async () => {
+    broker = await startBroker({ ALLOWED_ORIGINS: 'https://app.example' });
+  });
+  afterAll(() => broker?.stop());
+
+  test.each([
+    [401, handshake({ target: `/ws?ticket=${bad}` }), 'close'],
+    [400, handshake({ target: `/ws?ticket=${bad}&ticket=${bad}` }), 'close'],
+    [403, handshake({ headers: { Origin: 'https://evil.example' } }), 'close'],
+    [426, handshake({ headers: { 'Sec-WebSocket-Version': '8' } }), 'close, upgrade'],
+  ])(
+    'a handshake refused with %d says that the connection ends with it, and it does',
+    async (status, bytes, connection) => {
+      const socket = await dial(broker.port);
+      const ended = once(socket, 'end');
+      expect(await exchange(socket, bytes)).toMatchObject({ status, headers: { connection } });
+      await ended;
+      socket.destroy();
+    },
+  );
+
+  test('what is no handshake is told to upgrade (RFC 9110 7.8), and may go on', async () => {
+    const socket = await dial(broker.port);
+    const plain = 'GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
+    const headers = { connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' };
+    for (let time = 0; time < 2; time++) {
+      expect(await exchange(socket, plain)).toMatchObject({ status: 426, headers });
+    }
+    socket.destroy();
   });
 });
