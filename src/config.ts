@@ -3,12 +3,11 @@ import { contradictions } from './config/contradictions.ts';
 import { misspelt } from './config/misspelt.ts';
 import { parse, type Variables, withSecretFiles } from './config/values.ts';
 import { credentialsFileFaults } from './credentials/files.ts';
-import type { RedisTls } from './store/redis-client.ts';
 import type { Transport } from './ws/gate.ts';
 
 export interface Config extends Readonly<Omit<Variables, 'TIERS' | 'WS_PATH' | 'WS_ACCEPT' | 'JWT_SECRET'>> {
   /** What the REDIS_*_FILE variables name, read. */
-  readonly redisTls: RedisTls;
+  readonly redisTls: Readonly<Partial<Record<'ca' | 'cert' | 'key', string>>>;
   readonly TIERS: ReadonlySet<'http' | 'ws'>;
   readonly WS_PATH: readonly string[];
   readonly WS_ACCEPT: ReadonlySet<Transport>;
@@ -37,11 +36,12 @@ export class ConfigFault extends Error {
 }
 
 /**
- * The only reader of the environment.
+ * The only reader of the broker's environment.
  *
+ * @param look what else is wrong with what the settings name
  * @throws ConfigFault with every fault at once
  */
-export function readConfig(env: NodeJS.ProcessEnv): Config {
+export function readConfig(env: NodeJS.ProcessEnv, look: (values: Variables) => string[] = () => []): Config {
   const faults: string[] = [];
   const unread = new Set<string>();
   const values = parse(withSecretFiles(env, unread, faults), faults);
@@ -66,6 +66,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     misspelt: misspelt(env).map(({ name, meant }) => `${name} is not read: is ${meant} meant?`),
   } satisfies Config;
   faults.push(...contradictions(config, (name) => values[name] !== undefined || unread.has(name)));
+  faults.push(...look(values));
   // openCredentials would tell these too, but is not reached after a ConfigFault.
   if (faults.length > 0)
     throw new ConfigFault([...faults, ...credentialsFileFaults(values), ...config.misspelt]);

@@ -24,7 +24,7 @@ export function checkOrigin(
  */
 export function isOrigin(value: string): boolean {
   const url = URL.parse(value);
-  return !!url?.host && `${url.protocol}//${url.host}` === value;
+  return !!url?.host && !url.host.includes('*') && `${url.protocol}//${url.host}` === value;
 }
 
 function isSameHost(origin: string, host: string): boolean {

@@ -1,4 +1,5 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { ConfigFault } from '../config.ts';
 import { linesByTurn } from '../lines-by-turn.ts';
@@ -91,8 +92,25 @@ function firstOpened(path: string): number {
   try {
     return open(path);
   } catch (error) {
-    throw new ConfigFault([`AUDIT_LOG cannot be opened (${(error as NodeJS.ErrnoException).code})`]);
+    throw new ConfigFault([faultOf(error)]);
   }
+}
+
+/** What will keep the audit's file from being opened, as far as can be seen without: whoever reads a pipe would see it end. */
+export function auditFaults(where: string | undefined): string[] {
+  if (where === undefined || !isFile(where)) return [];
+  const found = statSync(where, { throwIfNoEntry: false });
+  if (found?.isDirectory()) return [faultOf({ code: 'EISDIR' })];
+  try {
+    accessSync(found ? where : dirname(where), constants.W_OK);
+    return [];
+  } catch (error) {
+    return [faultOf(error)];
+  }
+}
+
+function faultOf(error: unknown): string {
+  return `AUDIT_LOG cannot be opened (${(error as NodeJS.ErrnoException).code})`;
 }
 
 /** Milliseconds that a full pipe is given, each time and in all. */

@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import type { Config } from '../config.ts';
 import { privateKeys } from '../credentials/signing-keys.ts';
@@ -48,6 +49,7 @@ export function contradictions(
     ],
     [!isUrl(config.PUBLIC_WS_URL, 'ws:', 'wss:'), 'PUBLIC_WS_URL must be a ws:// or wss:// URL'],
     [!!config.PUBLIC_WS_URL?.includes('#'), 'PUBLIC_WS_URL must not have a #: a WebSocket has no fragment'],
+    [namesUser(config.PUBLIC_WS_URL), 'PUBLIC_WS_URL must name no user: it is handed out with every ticket'],
     [config.WS_PATH.some(isTaken), 'WS_PATH names a path that something else is served at'],
     [config.trustedProxies.some((cidr) => cidr.endsWith('/0')), 'TRUST_PROXY must not be everybody'],
     [!config.trustedProxies.every(isCidr), 'TRUST_PROXY must be addresses or CIDRs, comma-separated'],
@@ -77,11 +79,17 @@ export function contradictions(
     ...checks.filter(([fault]) => fault).map(([, text]) => text),
     ...(redisFault ? [`REDIS_URL ${redisFault}`] : []),
     ...(keyFault ? [`JWT_PRIVATE_KEY ${keyFault}`] : []),
+    ...tlsFaults(config.redisTls),
   ];
 }
 
 function isUrl(value: string | undefined, ...protocols: string[]): boolean {
   return value === undefined || (URL.canParse(value) && protocols.includes(new URL(value).protocol));
+}
+
+function namesUser(value: string | undefined): boolean {
+  const url = value === undefined ? null : URL.parse(value);
+  return !!url && `${url.username}${url.password}` !== '';
 }
 
 function isTaken(path: string): boolean {
@@ -107,6 +115,23 @@ function isTaken(path: string): boolean {
 
 function isCidr(value: string): boolean {
   return ipaddr.isValid(value) || ipaddr.isValidCIDR(value);
+}
+
+/** OpenSSL would say it when a connection fails, and name no variable, or never. */
+function tlsFaults({ ca, cert, key }: Config['redisTls']): string[] {
+  const holds = (pem: string | undefined, read: (pem: string) => unknown) =>
+    pem === undefined || faultOf(() => read(pem)) === undefined;
+  const isCertificate = (pem: string | undefined) => holds(pem, (text) => new X509Certificate(text));
+  const faults = [
+    ...(isCertificate(ca) ? [] : ['REDIS_CA_FILE holds no certificate in PEM']),
+    ...(isCertificate(cert) ? [] : ['REDIS_CERT_FILE holds no certificate in PEM']),
+    ...(holds(key, createPrivateKey)
+      ? []
+      : ['REDIS_KEY_FILE holds no private key in PEM, or one with a passphrase']),
+  ];
+  if (faults.length > 0 || cert === undefined || key === undefined) return faults;
+  const fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  return fits ? [] : ['REDIS_KEY_FILE is not the key of REDIS_CERT_FILE'];
 }
 
 function faultOf(check: () => unknown): string | undefined {

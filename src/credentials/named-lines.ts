@@ -1,4 +1,4 @@
-import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { open, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isName } from './caller.ts';
 
@@ -70,10 +70,12 @@ function indexOf(lines: readonly string[], name: string): number {
  * not lose each other's change.
  */
 async function edit<T>(
-  { path, check }: NamedLines,
+  { path: named, check }: NamedLines,
   read: (path: string) => Promise<string>,
   change: (lines: string[]) => T,
 ): Promise<T> {
+  // A link stays one: it is the file that is replaced, also for whoever reads it by its own name.
+  const path = await realpath(named).catch(() => named);
   const lock = `${path}.lock`;
   await take(lock);
   try {

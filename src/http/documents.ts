@@ -16,7 +16,13 @@ export async function documentRoutes(app: App): Promise<void> {
     reply.type('application/yaml').send(text),
   );
   await app.register(swagger, { mode: 'static', specification: { path: contract, baseDir: '/' } });
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, theme: { title: 'ticket-broker' } });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // Where there is no TLS, its own files would be asked for over TLS.
+    transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
+    theme: { title: 'ticket-broker' },
+  });
 }
 
 /** `/.well-known/jwks.json`. */

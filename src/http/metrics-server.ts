@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { BrokerError, type RefusalCode } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import { answerTo } from '../wire/refusal-answer.ts';
 
 /**
  * Serves `/metrics` on a port of its own, which the world need not reach.
@@ -15,13 +17,15 @@ export async function serveMetrics(
   port: number,
 ): Promise<{ port: number; stop: () => Promise<void> }> {
   const server = createServer((request, response) => {
-    if (request.method !== 'GET' || request.url !== '/metrics') {
-      response.writeHead(404).end();
-      return;
-    }
+    const { method = '', url = '' } = request;
+    const refuse = (code: RefusalCode) => {
+      const { status, headers, body } = answerTo(new BrokerError(code));
+      response.writeHead(status, headers).end(JSON.stringify(body));
+    };
+    if (!['GET', 'HEAD'].includes(method) || url.split('?', 1)[0] !== '/metrics') return refuse('not_found');
     metrics.text().then(
       (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),
-      () => response.writeHead(500).end(),
+      () => refuse('internal_error'),
     );
   });
   server.listen(port, host);

@@ -45,7 +45,7 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
         !owed.get(socket) &&
         headers.upgrade?.toLowerCase() === 'websocket' &&
         config.TIERS.has('ws') &&
-        config.WS_PATH.includes(url.split('?', 1)[0] ?? ''),
+        config.WS_PATH.includes(pathOf(url)),
     },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
 
@@ -85,4 +85,9 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
     });
   }
   return app;
+}
+
+/** @param target as in the request line: in absolute form, too (RFC 9112 3.2.2) */
+function pathOf(target: string): string {
+  return target.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0] ?? '';
 }

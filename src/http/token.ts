@@ -41,8 +41,13 @@ export function tokenRoute(app: App, { login, refresh }: TokenRouteOptions, done
           ),
         },
       },
+      preValidation: async (request) => {
+        if (request.body === undefined) request.body = {};
+      },
     },
     async (request, reply) => {
+      // RFC 6749 5.1 wants both this and `Cache-Control: no-store`.
+      reply.header('pragma', 'no-cache');
       const { token, expires_in, refresh_token } = await granted(request, reply);
       return { access_token: token, token_type: 'bearer' as const, expires_in, refresh_token };
     },
@@ -53,8 +58,11 @@ export function tokenRoute(app: App, { login, refresh }: TokenRouteOptions, done
     request: FastifyRequest<{ Body: Static<typeof TokenRequest> }>,
     reply: FastifyReply,
   ): Promise<IssuedToken> {
-    const { grant_type = 'password', username, password, refresh_token } = request.body;
+    const { grant_type, username, password, refresh_token } = request.body;
     switch (grant_type) {
+      case undefined:
+      // RFC 6749 3.2: a parameter without a value is as good as none.
+      case '':
       case 'password':
         if (username === undefined) throw missing('username');
         if (password === undefined) throw missing('password');

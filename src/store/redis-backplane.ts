@@ -128,11 +128,9 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     },
     onFault(error) {
       const reason = reasonOf(error);
-      if (reason !== fault)
-        log.error(
-          { reason },
-          'the chat cannot be heard: is its Redis user granted what docs/guarantees.md lists?',
-        );
+      const denied = reason === 'replied NOPERM';
+      const hint = denied ? ': is its Redis user granted what docs/guarantees.md lists?' : '';
+      if (reason !== fault) log.error({ reason }, `the chat cannot be heard${hint}`);
       fault = reason;
     },
     onResumed() {

@@ -414,11 +414,13 @@ describe('AUDIT_LOG', () => {
 
   test('that cannot be opened ends the start, and is not repeated', async () => {
     const where = join(folder, 'nowhere', 'audit.log');
-    const failure = await startBroker({ AUDIT_LOG: where }).then(
+    const USERS_FILE = join(folder, 'nowhere', 'users');
+    const failure = await startBroker({ AUDIT_LOG: where, USERS_FILE }).then(
       () => expect.fail('it started'),
       (error: Error) => error.message,
     );
     expect(failure).toContain('ticket-broker: AUDIT_LOG cannot be opened (ENOENT)');
+    expect(failure).toContain('USERS_FILE cannot be read (ENOENT)');
     expect(failure).not.toContain(where);
   });
 

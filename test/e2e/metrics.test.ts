@@ -175,6 +175,11 @@ describe('two nodes on one Redis', () => {
     const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
     expect(await promtool(await answer.text())).toEqual({ code: 0, said: '' });
     expect((await fetch(`${own.url}/metrics`, { headers: bearer('prometheus') })).status).toBe(404);
+    // As Prometheus asks where its job has `params`.
+    expect((await fetch(`http://127.0.0.1:${port}/metrics?x=1`)).status).toBe(200);
+    expect((await fetch(`http://127.0.0.1:${port}/metrics`, { method: 'HEAD' })).status).toBe(200);
+    const elsewhere = await fetch(`http://127.0.0.1:${port}/metrics/`);
+    expect([elsewhere.status, await elsewhere.json()]).toMatchObject([404, { error: 'not_found' }]);
   });
 });
 

@@ -219,6 +219,14 @@ describe('what a proxy that keeps connections has to know', () => {
     },
   );
 
+  test('a handshake in absolute form (RFC 9112 3.2.2) opens, and is refused, like any other', async () => {
+    const { ticket } = await broker.mint();
+    const target = `http://127.0.0.1:${broker.port}/ws?ticket=${ticket}`;
+    for (const status of [101, 401]) {
+      expect((await ask(broker.port, handshake({ target }))).status).toBe(status);
+    }
+  });
+
   test('what is no handshake is told to upgrade (RFC 9110 7.8), and may go on', async () => {
     const socket = await dial(broker.port);
     const plain = 'GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';

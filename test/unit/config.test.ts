@@ -2,11 +2,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { environmentHelp } from '../../src/cli/environment-help.ts';
 import { ConfigFault, readConfig } from '../../src/config.ts';
 import { variables } from '../../src/variables.ts';
+import { startAuthority } from '../support/certificates.ts';
 
 const secret = 's'.repeat(32);
 const shared = { REDIS_URL: 'redis://127.0.0.1', JWT_SECRET: secret, USERS_FILE: '/dev/null' };
@@ -21,6 +22,30 @@ function faultsOf(env: NodeJS.ProcessEnv): readonly string[] {
   }
   return [];
 }
+
+describe('files for TLS to Redis', () => {
+  const ca = startAuthority();
+  afterAll(() => ca[Symbol.dispose]());
+  const [one, another] = [ca.issue('one', 'IP:127.0.0.1'), ca.issue('another', 'IP:127.0.0.1')];
+  const { certFile, keyFile } = one;
+  test.each([
+    [[], { REDIS_CA_FILE: ca.certFile, REDIS_CERT_FILE: certFile, REDIS_KEY_FILE: keyFile }],
+    [['REDIS_CA_FILE holds no certificate in PEM'], { REDIS_CA_FILE: keyFile }],
+    [
+      [
+        'REDIS_CERT_FILE holds no certificate in PEM',
+        'REDIS_KEY_FILE holds no private key in PEM, or one with a passphrase',
+      ],
+      { REDIS_CERT_FILE: keyFile, REDIS_KEY_FILE: certFile },
+    ],
+    [
+      ['REDIS_KEY_FILE is not the key of REDIS_CERT_FILE'],
+      { REDIS_CERT_FILE: certFile, REDIS_KEY_FILE: another.keyFile },
+    ],
+  ])('have the faults %j', (faults, files) => {
+    expect(faultsOf({ ...shared, REDIS_URL: 'rediss://127.0.0.1', ...files })).toEqual(faults);
+  });
+});
 
 describe('readConfig', () => {
   test('needs nothing for a single process', () => {
@@ -140,7 +165,9 @@ describe('readConfig', () => {
     ['JWT_ISSUER', { JWKS_URL: 'https://i/', JWT_ISSUER: 'ticket-broker', JWT_AUDIENCE: 'x' }],
     ['TICKET_TTL', { TICKET_TTL: '301' }],
     ['ALLOWED_ORIGINS', { ALLOWED_ORIGINS: 'https://app.example/' }],
+    ['ALLOWED_ORIGINS', { ALLOWED_ORIGINS: 'https://*.app.example' }],
     ['no fragment', { PUBLIC_WS_URL: 'wss://sockets.example/ws#main' }],
+    ['name no user', { PUBLIC_WS_URL: 'wss://alice:secret@sockets.example/ws' }],
     ['WS_PATH', { WS_PATH: '/ws,/ws' }],
     ['WS_PATH', { WS_PATH: '/healthz' }],
     ['WS_PATH', { WS_PATH: '/' }],

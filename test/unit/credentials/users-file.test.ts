@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -80,6 +80,17 @@ describe('editing', () => {
     await Promise.all(names.map((name) => setUser(path, name, bcrypt('10'))));
     expect((await listUsers(path)).sort()).toEqual(names.sort());
     expect(readdirSync(join(path, '..'))).toEqual(['users']);
+  });
+
+  test('replaces the file that a link leads to, and keeps the link', async () => {
+    const path = file();
+    writeFileSync(path, `ann:${bcrypt('10')}\n`);
+    const link = join(mkdtempSync(join(tmpdir(), 'users-')), 'link');
+    symlinkSync(path, link);
+    await setUser(link, 'bob', bcrypt('10'));
+    expect(await listUsers(path)).toEqual(['ann', 'bob']);
+    expect(readlinkSync(link)).toBe(path);
+    expect(readdirSync(join(link, '..'))).toEqual(['link']);
   });
 
   test.each(['', 'a:b', 'a b', '#a', 'a\nb', 'a\0b', 'x'.repeat(256)])('refuses the name %j', (name) => {

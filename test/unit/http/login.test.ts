@@ -42,6 +42,7 @@ describe('logging in', () => {
 
   test.each([
     ['with a grant type', { grant_type: 'password' }],
+    ['with an empty one', { grant_type: '' }],
     ['without one', {}],
   ])('answers as OAuth does, %s', async (_how, grant) => {
     const answer = await token({ ...grant, username: 'alice', password });
@@ -52,6 +53,12 @@ describe('logging in', () => {
       expires_in: 3600,
       refresh_token: expect.stringMatching(/^wsr_/),
     });
+    expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', pragma: 'no-cache' });
+  });
+
+  test('names what an empty form lacks', async () => {
+    const answer = await token('');
+    expect([answer.statusCode, answer.json().error_description]).toEqual([400, 'username is required']);
   });
 
   test('answers a wrong user as a wrong password', async () => {
