@@ -9,6 +9,26 @@ const prefixes = {
 
 export type HeaderPreset = keyof typeof prefixes;
 
+const meanings = {
+  User: 'The `sub`, percent-encoded.',
+  'Preferred-Username': 'The `username`, percent-encoded.',
+  Session: 'The `session_id`.',
+  Expires: 'Unix seconds of the session’s end.',
+  'Auth-Time': 'Unix seconds at which the credential was presented.',
+  Rooms: 'JSON, `null` for any.',
+  Context: 'JSON, `null` for none.',
+};
+
+/** As the OpenAPI document describes them. */
+export function identityHeaderSchemas(preset: HeaderPreset) {
+  return Object.fromEntries(
+    Object.entries(meanings).map(([name, description]) => [
+      `${prefixes[preset]}${name}`,
+      { type: 'string', description },
+    ]),
+  );
+}
+
 /**
  * Who was let in, for the service behind the proxy. Text is percent-encoded where it is not visible ASCII; rooms and
  * context are JSON in ASCII, `null` for any room and for no context. None is ever absent or empty: some proxies would pass on
@@ -18,7 +38,7 @@ export type HeaderPreset = keyof typeof prefixes;
 export function identityHeaders(preset: HeaderPreset, session: Session): Record<string, string> {
   const { session_id, exp, record } = session;
   const { sub, username, rooms, context, auth_time } = record;
-  const named = {
+  const named: Record<keyof typeof meanings, string> = {
     User: text(sub),
     'Preferred-Username': text(username),
     Session: session_id,

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { type RefusalCode, refusals } from '../errors.ts';
-import { strict } from './schemas.ts';
+import { limitHeaders, strict } from './schemas.ts';
 
 /** Registered under its `$id`: every route refers to it. */
 export const RefusalBody = Type.Object(
@@ -20,17 +20,21 @@ export function refusalsOf(...codes: RefusalCode[]): Record<number, unknown> {
       status,
       {
         description: listed.map((code) => `\`${code}\`: ${refusals[code].text}`).join(' '),
-        headers: headersOf(status),
+        headers: headersOf(status, listed),
         content: { 'application/json': { schema: { $ref: 'Error#' } } },
       },
     ]),
   );
 }
 
-function headersOf(status: number) {
+function headersOf(status: number, codes: readonly RefusalCode[]) {
   const header = (description: string, type: 'string' | 'integer' = 'string') => ({ type, description });
-  if (status === 401) return { 'WWW-Authenticate': header('RFC 6750 3.') };
-  if (status === 426) return { 'Sec-WebSocket-Version': header('13') };
-  if (status === 429 || status === 503) return { 'Retry-After': header('Seconds.', 'integer') };
+  const retry = { 'Retry-After': header('Seconds.', 'integer') };
+  if (status === 401 || codes.includes('insufficient_scope'))
+    return { 'WWW-Authenticate': header('RFC 6750 3.') };
+  if (status === 426) return { Upgrade: header('websocket'), 'Sec-WebSocket-Version': header('13') };
+  // Those of attempts have no RateLimit headers: whoever guesses is told nothing more.
+  if (status === 429) return { ...retry, ...limitHeaders };
+  if (status === 503) return retry;
   return undefined;
 }

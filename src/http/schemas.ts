@@ -4,6 +4,14 @@ import { mostRooms, roomPattern } from '../tickets/room.ts';
 
 export const strict = { additionalProperties: false } as const;
 
+const count = (description: string) => ({ type: 'integer', description });
+/** draft-ietf-httpapi-ratelimit-headers-06. */
+export const limitHeaders = {
+  'RateLimit-Limit': count('Calls in a window; where two limits apply, those of the tighter one.'),
+  'RateLimit-Remaining': count('Calls that are left of them.'),
+  'RateLimit-Reset': count('Seconds until the window ends.'),
+};
+
 export const Name = Type.String({ pattern: textPattern(255) });
 const Room = Type.String({ pattern: roomPattern });
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
@@ -19,7 +27,7 @@ export const LoginAnswer = Type.Object(
     expires_in: Type.Integer({ description: 'Seconds.' }),
     refresh_token: Type.String({ description: 'Buys the next token at `POST /token`, once.' }),
   },
-  { title: 'LoginAnswer' },
+  { title: 'LoginAnswer', headers: limitHeaders },
 );
 
 export const TestTokenAnswer = Type.Object(
@@ -27,7 +35,7 @@ export const TestTokenAnswer = Type.Object(
     test_token: Type.String(),
     note: Type.String({ description: 'Whose it is, what it is good for, and until when.' }),
   },
-  { title: 'TestTokenAnswer' },
+  { title: 'TestTokenAnswer', headers: limitHeaders },
 );
 
 /** RFC 6749 4.3.2 and 6; unknown parameters are ignored, as its 3.2 demands. */
@@ -52,7 +60,7 @@ export const TokenAnswer = Type.Object(
       description: 'Single-use. The same one again within 10 s: the same answer.',
     }),
   },
-  { title: 'TokenAnswer', description: 'RFC 6749 5.1.' },
+  { title: 'TokenAnswer', description: 'RFC 6749 5.1.', headers: limitHeaders },
 );
 
 /** How many lists and objects of a context may be in each other. */
@@ -106,7 +114,7 @@ export const MintAnswer = Type.Object(
     expires_in: Type.Integer({ description: 'Seconds from now.' }),
     url: Type.String({ description: 'Ready for `new WebSocket(url)`.' }),
   },
-  { title: 'MintAnswer' },
+  { title: 'MintAnswer', headers: limitHeaders },
 );
 
 export const TicketPath = Type.Object({

@@ -13,7 +13,12 @@ export const RevocationRequest = Type.Object(
     ),
     session_id: Type.Optional(SessionId),
     ticket_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })),
-    reason: Type.Optional(Type.String({ pattern: harmlessPattern(100) })),
+    reason: Type.Optional(
+      Type.String({
+        pattern: harmlessPattern(100),
+        description: 'Also told to whom it reaches, as the reason of the 3003.',
+      }),
+    ),
   },
   { ...strict, title: 'RevocationRequest' },
 );

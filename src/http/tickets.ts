@@ -111,6 +111,8 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
             'invalid_token',
             'token_revoked',
             'not_found',
+            'payload_too_large',
+            'unsupported_media_type',
             'store_unavailable',
             'idp_unavailable',
           ),

@@ -12,7 +12,7 @@ import { soleTicket } from '../tickets/sole-ticket.ts';
 import { carriedSecrets } from '../wire/carried-secrets.ts';
 import type { Visitor } from '../wire/forwarded.ts';
 import { ticketsOffered } from '../wire/offered-tickets.ts';
-import { type HeaderPreset, identityHeaders } from './identity-headers.ts';
+import { type HeaderPreset, identityHeaderSchemas, identityHeaders } from './identity-headers.ts';
 import { refusalsOf } from './refusal-schemas.ts';
 import { VerifyQuery } from './schemas.ts';
 import type { App } from './type-provider.ts';
@@ -109,7 +109,7 @@ export function verifyRoutes(app: App, options: VerifyOptions, registered: () =>
             description: 'Let it in.',
             type: 'null',
             headers: {
-              'X-Auth-Request-User': { type: 'string', description: 'The `sub`, percent-encoded.' },
+              ...identityHeaderSchemas('x-auth-request'),
               'X-Auth-Assertion': { type: 'string', description: 'A JWT of 60 seconds.' },
             },
           },

@@ -83,7 +83,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
         response: {
           101: {
             description:
-              'Switching protocols. The first message is `welcome`: `{type, session_id, sub, username, rooms?, context?, expires_in, message_limit?}`; `message_limit` is how many messages a second are taken.',
+              'Switching protocols. The first message is `welcome`: `{type, session_id, sub, username, rooms?, context?, expires_in, message_limit?}`; `message_limit` is how many messages a second are taken. What is not taken is answered with `{type:"error", error}`, about the message and not the socket: `payload_too_large` (more than 4 KiB; above 64 KiB the socket is closed with 1009), `rate_limited`, `invalid_request`, `unknown_type`, `reserved_type`, `not_joined`, `too_many_rooms`, `room_forbidden`, `store_unavailable`, and what refuses a `session.refresh`, with `about`.',
             type: 'null',
           },
           ...refusalsOf(
