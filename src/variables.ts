@@ -20,7 +20,7 @@ const some = (values: readonly string[], atMost: number, fallback: string, descr
 const day = 86_400;
 
 /**
- * Every variable that is read, once. `readConfig` checks the environment against it; `--help` and `.env.example` are
+ * Every variable of the broker, once. `readConfig` checks the environment against it; `--help` and `.env.example` are
  * printed from it.
  */
 export const variables = {

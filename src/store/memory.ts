@@ -31,7 +31,7 @@ export interface MemoryStoreOptions {
   now: () => number;
   /** Tickets and tombstones held at most; a mint beyond them is refused, never an old one dropped. */
   maxTickets?: number;
-  /** The rooms of those subjects who may not enter every room, as Redis keeps them in a set for each. */
+  /** The rooms of those subjects who may not enter every room, as Redis keeps them in a set for each. Where nobody can keep any: absent. */
   rooms?: ReadonlyMap<string, ReadonlySet<string>>;
 }
 

@@ -184,6 +184,23 @@ describe('what the self-test finds missing', () => {
     );
   });
 
+  test('what a new tenure has brought is found by a node that mints nothing and stays connected', async () => {
+    const [primary, replica] = [await startNode(), await startNode()];
+    const store = openLoggedStore(primary.url);
+    try {
+      await until('the store can be used', () => isUsable(store));
+      await command(primary, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+      // The first replica begins a new one.
+      await replicate(replica, primary);
+      await store.logs('store unfit: Redis may evict keys (maxmemory-policy allkeys-lru)');
+      await expect(store.check()).rejects.toMatchObject(unavailable);
+      expect(store.log().split('store connected')).toHaveLength(2);
+    } finally {
+      await store.close();
+      await Promise.all([primary.dispose(), replica.dispose()]);
+    }
+  });
+
   test('a read-only replica', async () => {
     const [primary, replica] = [await startNode(), await startNode()];
     try {
