@@ -1,4 +1,6 @@
 export interface Repetition {
+  /** Does it now, too, unless it is being done, or has been ended. */
+  now(): void;
   /** Ends it. Resolves once what is under way is over. */
   stop(): Promise<void>;
 }
@@ -11,15 +13,20 @@ export interface Repetition {
  */
 export function repeatedly(ms: number, work: () => Promise<unknown>): Repetition {
   let underWay: Promise<unknown> | undefined;
-  const timer = setInterval(() => {
+  let stopped = false;
+  const begin = () => {
+    if (stopped) return;
     underWay ??= work()
       .catch(() => {})
       .finally(() => {
         underWay = undefined;
       });
-  }, ms).unref();
+  };
+  const timer = setInterval(begin, ms).unref();
   return {
+    now: begin,
     async stop() {
+      stopped = true;
       clearInterval(timer);
       await underWay;
     },

@@ -27,6 +27,8 @@ export interface HeldSessions extends Pick<Registry, 'add' | 'remove'> {
   settled(): Promise<void>;
   /** Renews this node's lease, and answers all nodes whose lease is good, itself included. */
   liveNodes(): Promise<Set<string>>;
+  /** Looks now, and not only with the next lease, whether Redis has what is held. */
+  renew(): void;
   /** Says nothing any more. */
   stop(): Promise<void>;
 }
@@ -180,6 +182,7 @@ export function heldSessions(options: HeldSessionsOptions): HeldSessions {
     has: (session_id) => held.has(session_id),
     settled,
     liveNodes,
+    renew: renewal.now,
 
     async stop() {
       stopped = true;

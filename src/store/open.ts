@@ -101,7 +101,11 @@ export function openStore(options: OpenStoreOptions): Opened {
     tickets: connection,
     prefix,
     log,
-    onChange: () => void store.selfTest(),
+    onChange() {
+      void store.selfTest();
+      // A Redis that has begun anew may be empty.
+      registry.renew();
+    },
   });
   const registry = redisRegistry({ connection, prefix, node, now, sessionTtl });
   return closing({

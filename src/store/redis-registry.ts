@@ -1,6 +1,6 @@
 import { isHeldElsewhere, type ListedSession, type Registry } from '../sessions/registry.ts';
 import { slices } from '../slices.ts';
-import { type HeldSessionsOptions, heldSessions } from './held-sessions.ts';
+import { type HeldSessions, type HeldSessionsOptions, heldSessions } from './held-sessions.ts';
 import { registryHashes } from './registry-hashes.ts';
 
 export interface RedisRegistryOptions extends Omit<HeldSessionsOptions, 'hashes' | 'leaseMs'> {
@@ -19,7 +19,7 @@ const sweptTogether = 1000;
  * node has left in a subject's hash is passed over and swept when it is met. Sessions that are held elsewhere are listed under
  * names that stand for no process, `elsewhere-until-<Unix seconds>`, and whose leases last until then.
  */
-export function redisRegistry(options: RedisRegistryOptions): Registry {
+export function redisRegistry(options: RedisRegistryOptions): Registry & Pick<HeldSessions, 'renew'> {
   const { connection, prefix, node, now, leaseMs = 15_000 } = options;
   const hashes = registryHashes(connection, prefix);
   const held = heldSessions({ ...options, hashes, leaseMs });
@@ -31,6 +31,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   return {
     add: held.add,
     remove: held.remove,
+    renew: held.renew,
 
     async ofSubject(sub) {
       const key = hashes.forSubject(sub);

@@ -131,6 +131,19 @@ describe('Redis registry', () => {
     await here.close();
   });
 
+  test('tells everything again when it is told to, before its next lease', async () => {
+    const server = await startRedisServer();
+    const here = await open('restarted', server.url, 600_000);
+    const session = aSession('restarted', 'ivan');
+    await here.add(session);
+    await command(server, 'FLUSHALL');
+    expect(await here.ofSubject('ivan')).toEqual([]);
+    here.renew();
+    await expect.poll(() => here.ofSubject('ivan')).toEqual([session]);
+    await here.close();
+    await server.dispose();
+  });
+
   test('passes over, and sweeps, however many a node that is gone has left to one subject', async () => {
     const server = await startRedisServer();
     const here = await open('sweeper', server.url);
