@@ -99,10 +99,11 @@ function firstOpened(path: string): number {
 /** What will keep the audit's file from being opened, as far as can be seen without: whoever reads a pipe would see it end. */
 export function auditFaults(where: string | undefined): string[] {
   if (where === undefined || !isFile(where)) return [];
-  const found = statSync(where, { throwIfNoEntry: false });
-  if (found?.isDirectory()) return [faultOf({ code: 'EISDIR' })];
   try {
-    accessSync(found ? where : dirname(where), constants.W_OK);
+    const found = statSync(where, { throwIfNoEntry: false });
+    if (found?.isDirectory()) return [faultOf({ code: 'EISDIR' })];
+    // With the dot, only of a folder.
+    accessSync(found ? where : `${dirname(where)}/.`, constants.W_OK);
     return [];
   } catch (error) {
     return [faultOf(error)];

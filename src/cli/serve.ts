@@ -56,7 +56,7 @@ async function start(started: AsyncDisposableStack): Promise<void> {
     sessionTtl: config.SESSION_TTL,
     retention,
     // Other tiers are not told how long a login lasts.
-    ...(config.TIERS.has('http') && { longestRetention: retention }),
+    ...(config.TIERS.has('http') && { dropAfter: retention }),
     now,
     log,
     onCommand: metrics.commandTook,

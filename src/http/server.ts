@@ -89,5 +89,5 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
 
 /** @param target as in the request line: in absolute form, too (RFC 9112 3.2.2) */
 function pathOf(target: string): string {
-  return target.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0] ?? '';
+  return target.replace(/^https?:\/\/[^/?]+/i, '').split('?', 1)[0] ?? '';
 }

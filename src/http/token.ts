@@ -41,8 +41,10 @@ export function tokenRoute(app: App, { login, refresh }: TokenRouteOptions, done
           ),
         },
       },
+      // RFC 6749 3.2: a parameter without a value is as good as none.
       preValidation: async (request) => {
-        if (request.body === undefined) request.body = {};
+        const given = Object.entries(request.body ?? {}).filter(([, value]) => value !== '');
+        request.body = Object.fromEntries(given);
       },
     },
     async (request, reply) => {
@@ -58,11 +60,8 @@ export function tokenRoute(app: App, { login, refresh }: TokenRouteOptions, done
     request: FastifyRequest<{ Body: Static<typeof TokenRequest> }>,
     reply: FastifyReply,
   ): Promise<IssuedToken> {
-    const { grant_type, username, password, refresh_token } = request.body;
+    const { grant_type = 'password', username, password, refresh_token } = request.body;
     switch (grant_type) {
-      case undefined:
-      // RFC 6749 3.2: a parameter without a value is as good as none.
-      case '':
       case 'password':
         if (username === undefined) throw missing('username');
         if (password === undefined) throw missing('password');

@@ -21,10 +21,13 @@ export interface RevokeDeps {
   now: () => number;
 }
 
-export interface Revoked {
+interface Published {
   /** The revocation's place in the feed. */
   id: string;
   rid: string;
+}
+
+export interface Revoked extends Published {
   /** What the feed says: of a spent ticket, the session that it opened. */
   target: RevocationTarget;
   /** Live sessions that it reaches, as far as they could be counted. */
@@ -50,8 +53,25 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
     return session ? [session] : [];
   };
 
-  // Whoever may end their own session may ask for it without end: what cannot be forgotten is not said again.
-  const done = new LRUCache<string, Pick<Revoked, 'id' | 'rid'>>({ max: 10_000 });
+  const publish = async (target: RevocationTarget, reason: string | undefined): Promise<Published> => {
+    const rid = randomUUID();
+    const revocation = { ...target, rid, at: now() / 1000, ...(reason && { reason }) };
+    const id = await feed.publish(revocation).catch((error: unknown) => {
+      throw about(error, { rid });
+    });
+    return { id, rid };
+  };
+  // Whoever may end their own session may ask for it without end: what cannot be forgotten, or is being said, is not said again.
+  const said = new LRUCache<string, Promise<Published>>({ max: 10_000 });
+  const publishOnce = (target: RevocationTarget, reason: string | undefined): Promise<Published> => {
+    const name = JSON.stringify(target);
+    const before = said.get(name);
+    if (before) return before;
+    const published = publish(target, reason);
+    said.set(name, published);
+    published.catch(() => said.delete(name));
+    return published;
+  };
 
   return async (asked, reason) => {
     const target = 'ticket_id' in asked ? await opened(store, asked) : asked;
@@ -63,16 +83,9 @@ export function revoker({ store, feed, registry, now }: RevokeDeps): Revoke {
       ),
       sleep(countWithinMs, 0, { ref: false }),
     ]);
-    const name = 'sub' in target ? undefined : JSON.stringify(target);
-    const before = name === undefined ? undefined : done.get(name);
-    if (before) return { ...before, target, sessions };
-    const rid = randomUUID();
-    const revocation = { ...target, rid, at: now() / 1000, ...(reason && { reason }) };
-    const id = await feed.publish(revocation).catch((error: unknown) => {
-      throw about(error, { rid });
-    });
-    if (name !== undefined) done.set(name, { id, rid });
-    return { id, rid, target, sessions };
+    // Of a subject, each reaches further than the one before.
+    const published = 'sub' in target ? publish(target, reason) : publishOnce(target, reason);
+    return { ...(await published), target, sessions };
   };
 }
 

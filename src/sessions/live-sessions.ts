@@ -132,10 +132,20 @@ export function liveSessions(options: LiveSessionsOptions): LiveSessions {
     const { ip, via } = peer;
     return registry.add({ session_id, sub, username, node, ip, since, exp, auth_time, via });
   };
+  /** Those of too many that are being ended: hundreds may arrive meanwhile. */
+  const surplus = new Set<string>();
   const endOldest = async (sub: string) => {
     // Others hold the sockets of what they redeemed, and may have closed them already.
     const all = (await registry.ofSubject(sub)).filter((other) => !isHeldElsewhere(other));
-    if (all.length > maxPerSubject) await endSessions(all.slice(0, all.length - maxPerSubject));
+    const tooMany = all.slice(0, Math.max(all.length - maxPerSubject, 0));
+    const more = tooMany.filter(({ session_id }) => !surplus.has(session_id));
+    if (more.length === 0) return;
+    for (const { session_id } of more) surplus.add(session_id);
+    try {
+      await endSessions(more);
+    } finally {
+      for (const { session_id } of more) surplus.delete(session_id);
+    }
   };
   const enlist = async (held: Held) => {
     const { sub } = held.session.record;

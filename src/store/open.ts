@@ -33,7 +33,7 @@ export interface OpenStoreOptions {
   /** Milliseconds that a revocation can matter to this node. */
   retention: number;
   /** Milliseconds that one can matter to any node; absent: as long as the settings allow. */
-  longestRetention?: number;
+  dropAfter?: number;
   now: () => number;
   log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Told how many seconds each call to Redis took. */
@@ -59,7 +59,7 @@ const clocksApartMs = 300_000;
 /** The one place that names drivers. Does not wait for the store: until it is there, its calls are refused. */
 export function openStore(options: OpenStoreOptions): Opened {
   const { url, tls, prefix, commandTimeout, node, sessionTtl, retention, now, log, onCommand } = options;
-  const { longestRetention: dropAfter } = options;
+  const { dropAfter } = options;
   // A ticket, too, ends no later than the session that it opens, and a renewed session has been held against the feed then.
   const remembering = {
     now: () => performance.now(),

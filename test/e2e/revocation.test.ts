@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, password, sharedStore, startBroker } from '../support/broker-process.ts';
@@ -304,6 +305,32 @@ describe('a node', () => {
     expect(await first.closed).toEqual({ code: 3003, reason: 'too many sessions' });
     expect([second.socket.readyState, third.socket.readyState]).toEqual([WebSocket.OPEN, WebSocket.OPEN]);
     for (const { socket } of [second, third]) socket.close();
+  });
+
+  test('that cannot know how long a login lasts leaves old revocations to the http tier', async () => {
+    const url = inject('redisUrl');
+    const store = sharedStore(url);
+    const client = createClient({ url });
+    await client.connect();
+    const stream = `${store['KEY_PREFIX']}revocations`;
+    const longAgo = Date.now() - 60 * 86_400_000;
+    const old = { sub: 'dora', issued_before: longAgo / 1000, at: longAgo / 1000 };
+    // Cut off are whole blocks, of a hundred entries each.
+    for (let n = 0; n < 250; n++) {
+      await client.xAdd(stream, `${longAgo + n}-0`, { r: JSON.stringify({ ...old, rid: `old-${n}` }) });
+    }
+    const env = { ...store, SERVICE_KEYS_FILE: keysFile, MAX_SESSIONS_PER_SUB: '1' };
+    await using http = await startBroker({ ...env, TIERS: 'http' });
+    await using sockets = await startBroker({ ...env, TIERS: 'ws' });
+    await Promise.all([http, sockets].map(ready));
+    const first = await open(sockets, (await ticketFor(http, 'hal')).ticket);
+    const second = await open(sockets, (await ticketFor(http, 'hal')).ticket);
+    expect(await first.closed).toEqual({ code: 3003, reason: 'too many sessions' });
+    expect(await client.xLen(stream)).toBe(251);
+    await call(http, 'POST', '/revocations', backend, { sub: 'hal' });
+    expect((await second.closed).code).toBe(3003);
+    expect(await client.xLen(stream)).toBeLessThan(150);
+    client.destroy();
   });
 
   test('that is gone leaves what others hold to be listed, and ended by its user, at another node', async () => {

@@ -63,12 +63,12 @@ export async function startRedisServer(
   return server;
 }
 
-/** Ports that have been handed out: nobody may listen there yet. */
+/** Ports that this process has handed out: nobody may listen there yet. */
 const given = new Set<number>();
 
 /**
  * A port below those that the system gives to outgoing connections, so that none of these takes it meanwhile, and whose
- * cluster bus port, 10,000 above, is free as well. No two callers get the same.
+ * cluster bus port, 10,000 above, is free as well. No two callers of this process get the same.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

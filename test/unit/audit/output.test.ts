@@ -2,17 +2,25 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type AuditOutput, type AuditOutputOptions, openAuditOutput } from '../../../src/audit/output.ts';
+import {
+  type AuditOutput,
+  type AuditOutputOptions,
+  auditFaults,
+  openAuditOutput,
+} from '../../../src/audit/output.ts';
 import { ConfigFault } from '../../../src/config.ts';
 
 let folder: string;
@@ -75,6 +83,25 @@ describe('a file', () => {
     expect(missing).toBeInstanceOf(ConfigFault);
     expect(missing).toMatchObject({ faults: ['AUDIT_LOG cannot be opened (ENOENT)'] });
     expect(fault(folder)).toMatchObject({ faults: ['AUDIT_LOG cannot be opened (EISDIR)'] });
+  });
+
+  test('is looked at before it is opened, among all other faults', () => {
+    const link = join(folder, 'link');
+    symlinkSync(link, link);
+    writeFileSync(path, '');
+    for (const [where, code] of [
+      [join(folder, 'wst_nowhere', 'audit.log'), 'ENOENT'],
+      [folder, 'EISDIR'],
+      [join(path, 'below-a-file'), 'ENOTDIR'],
+      [link, 'ELOOP'],
+      [join(folder, 'x'.repeat(300)), 'ENAMETOOLONG'],
+    ] as const) {
+      expect(auditFaults(where)).toEqual([`AUDIT_LOG cannot be opened (${code})`]);
+    }
+    for (const where of [undefined, 'stdout', 'stderr', path, join(folder, 'not-yet'), '/dev/full']) {
+      expect(auditFaults(where)).toEqual([]);
+    }
+    expect(readdirSync(folder).sort()).toEqual(['audit.log', 'link']);
   });
 
   test('that was moved away is begun anew, and loses nothing', async () => {

@@ -42,7 +42,7 @@ describe('logging in', () => {
 
   test.each([
     ['with a grant type', { grant_type: 'password' }],
-    ['with an empty one', { grant_type: '' }],
+    ['with empty ones of others', { grant_type: '', refresh_token: '' }],
     ['without one', {}],
   ])('answers as OAuth does, %s', async (_how, grant) => {
     const answer = await token({ ...grant, username: 'alice', password });

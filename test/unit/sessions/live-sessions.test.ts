@@ -97,6 +97,8 @@ test('all are looked at once for what comes together, and each is ended once', a
   expect(find).toHaveBeenCalledTimes(2);
   await revoke({ ticket_id: 'ticket-1' });
   expect([first, second]).toEqual([[], [[3003, 'revoked']]]);
+  await revoke({ session_id: 'session-0' });
+  expect(first).toEqual([[3003, 'revoked']]);
 });
 
 test('one that was revoked before it arrived is reached when it does', async () => {
@@ -133,6 +135,35 @@ test('the oldest of too many are ended but for what is held elsewhere, and again
   enter('d');
   await turnEnds();
   expect(ended()).toEqual([['session-a'], ['session-a', 'session-b']]);
+});
+
+test('who is being ended for being too many is not ended again for the next one', async () => {
+  const { promise: ending, resolve: done } = Promise.withResolvers<void>();
+  const endSessions = vi.fn<LiveSessionsOptions['endSessions']>(() => ending);
+  const { enter } = setUp({ maxPerSubject: 1, endSessions });
+  for (const name of ['a', 'b', 'c']) {
+    enter(name);
+    await turnEnds();
+  }
+  done();
+  expect(endSessions.mock.calls.map(([[one], ...more]) => [one?.session_id, more])).toEqual([
+    ['session-a', []],
+    ['session-b', []],
+  ]);
+});
+
+test('the oldest are ended also where the newest could not be listed', async () => {
+  const endSessions = vi.fn<LiveSessionsOptions['endSessions']>(async () => {});
+  const { enter, registry, log } = setUp({ maxPerSubject: 1, endSessions });
+  enter('a');
+  enter('b');
+  await turnEnds();
+  endSessions.mockClear();
+  vi.spyOn(registry, 'add').mockRejectedValueOnce(new Error('away'));
+  enter('c');
+  await turnEnds();
+  expect(log.warn.mock.lastCall?.[1]).toBe('a session is not listed yet');
+  expect(endSessions).toHaveBeenCalledTimes(1);
 });
 
 describe('at the same deadline', () => {
