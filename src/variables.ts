@@ -109,7 +109,12 @@ export const variables = {
     1_000_000,
     'logins per address, and per user name, and sessions that a user may end one by one, a window; 0 = off',
   ),
-  MINT_LIMIT: seconds(600, 0, 1_000_000, 'tickets per address, and per subject, a window; 0 = off'),
+  MINT_LIMIT: seconds(
+    600,
+    0,
+    1_000_000,
+    'tickets per address and per subject, and refreshes per address, a window; 0 = off',
+  ),
   TRUST_PROXY: Type.Optional(text('CIDRs whose X-Forwarded-* headers are believed, comma-separated')),
   ALLOWED_ORIGINS: Type.Optional(text('browser origins, comma-separated, or *; unset: the same host')),
   AUTH_COOKIE: Type.Optional(

@@ -6,6 +6,8 @@ where a header, such as that of the context, is longer than 4 KB; from then on i
 
     PORT=9000 BROKER_URL=http://127.0.0.1:8080 BROKER_KEY=... python3 chat_node.py
 
+BROKER_KEY is a service key of any scope but `tickets:mint`, such as `tickets:redeem`.
+
 Listens on loopback only: whoever reaches it past the proxy could say that they are anybody.
 """
 

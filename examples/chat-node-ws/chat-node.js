@@ -6,6 +6,8 @@
  *
  *     PORT=9000 BROKER_URL=http://127.0.0.1:8080 BROKER_KEY=... node chat-node.js
  *
+ * BROKER_KEY is a service key of any scope but `tickets:mint`, such as `tickets:redeem`.
+ *
  * Listens on loopback only: whoever reaches it past the proxy could say that they are anybody.
  */
 import { setTimeout as sleep } from 'node:timers/promises';

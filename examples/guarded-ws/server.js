@@ -1,3 +1,11 @@
+/**
+ * A WebSocket server behind the gate. In a clone, `npm run build` first; elsewhere, install `ticket-broker` and `ws`.
+ *
+ *     REDIS_URL=redis://127.0.0.1:6379 node server.js
+ *     BROKER_URL=http://127.0.0.1:8080 BROKER_KEY=... node server.js
+ *
+ * BROKER_KEY is a service key of scope `tickets:redeem`. Tickets are for `ws://127.0.0.1:9000`, or PORT.
+ */
 import { createServer } from 'node:http';
 import { openGate } from 'ticket-broker/gate';
 import { WebSocketServer } from 'ws';

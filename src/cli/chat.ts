@@ -44,7 +44,8 @@ export async function chat(options: ChatOptions): Promise<void> {
   const connected = new Promise<void>((begun) => socket.on('welcome', () => begun()));
 
   socket.on('welcome', ({ username }) => {
-    out.note(`connected to ${url.host} as ${username}`);
+    // Other nodes may welcome in words of their own.
+    out.note(`connected to ${url.host}${username === undefined ? '' : ` as ${username}`}`);
     if (room !== undefined) socket.send({ type: 'join', room });
   });
   socket.on('status', (status) => {

@@ -37,9 +37,10 @@ export function talk(options: TalkOptions): Promise<void> {
     socket.on('unexpected-response', (request, response) => {
       // A proxy keeps the connection for another request, and us waiting.
       void readRefusal(response)
-        .then(({ status, code, description }) =>
-          reject(new Error(`refused: ${status} ${code || 'not by a broker'}: ${description}`)),
-        )
+        .then(({ status, code, description }) => {
+          const why = [`${status} ${code || 'not by a broker'}`, description].filter(Boolean).join(': ');
+          reject(new Error(`refused: ${why}`));
+        })
         .finally(() => request.socket?.destroy());
     });
     socket.on('error', (error) => reject(new Error(`${url.origin} (--url) ${failureIn(error)}`)));

@@ -39,7 +39,10 @@ export function redisBacking(source: RedisSource, log: GateLog): Backing {
   const { attemptLimit: limit = 10, attemptWindow = 60, attemptCount: counting = 'failed' } = source;
   const { bindIp = 'off', onReplay = 'log' } = source;
   // With none, openStore would keep an empty store of its own, where no ticket is.
-  if (typeof url !== 'string') throw new TypeError('redis must be a redis: or rediss: URL');
+  if (typeof url !== 'string')
+    throw new TypeError(
+      'redis must be a URL as REDIS_URL is: redis://…, rediss://…, redis+sentinel://… or redis+cluster://…',
+    );
   const now = Date.now;
   const randomBytes = pooledRandomBytes();
   const node = `${hostname()}-${randomBytes(4).toString('hex')}`;

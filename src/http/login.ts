@@ -1,5 +1,5 @@
 import type { PasswordLogin } from './password-login.ts';
-import { refusalsOf } from './refusal-schemas.ts';
+import { limitedRefusalsOf } from './refusal-schemas.ts';
 import { Login, LoginAnswer } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
@@ -15,11 +15,10 @@ export function loginRoute(app: App, login: PasswordLogin): void {
         body: Login,
         response: {
           200: LoginAnswer,
-          ...refusalsOf(
+          ...limitedRefusalsOf(
             'invalid_credentials',
             'payload_too_large',
             'unsupported_media_type',
-            'rate_limited',
             'store_unavailable',
             'overloaded',
           ),

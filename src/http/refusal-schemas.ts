@@ -27,14 +27,18 @@ export function refusalsOf(...codes: RefusalCode[]): Record<number, unknown> {
   );
 }
 
+/** Of a route that is held to limits of `limits.ts`; attempts are counted without saying how many are left. */
+export function limitedRefusalsOf(...codes: RefusalCode[]): Record<number, unknown> {
+  const refused = refusalsOf('rate_limited', ...codes);
+  const { headers, ...rest } = refused[429] as { headers: object };
+  return { ...refused, 429: { ...rest, headers: { ...headers, ...limitHeaders } } };
+}
+
 function headersOf(status: number, codes: readonly RefusalCode[]) {
   const header = (description: string, type: 'string' | 'integer' = 'string') => ({ type, description });
-  const retry = { 'Retry-After': header('Seconds.', 'integer') };
   if (status === 401 || codes.includes('insufficient_scope'))
     return { 'WWW-Authenticate': header('RFC 6750 3.') };
   if (status === 426) return { Upgrade: header('websocket'), 'Sec-WebSocket-Version': header('13') };
-  // Those of attempts have no RateLimit headers: whoever guesses is told nothing more.
-  if (status === 429) return { ...retry, ...limitHeaders };
-  if (status === 503) return retry;
+  if (status === 429 || status === 503) return { 'Retry-After': header('Seconds.', 'integer') };
   return undefined;
 }

@@ -18,7 +18,7 @@ const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
 
 export const Login = Type.Object(
   { username: Name, password: Type.String({ minLength: 1, maxLength: 1024 }) },
-  { ...strict, title: 'Login' },
+  { ...strict, title: 'Login', examples: [{ username: 'alice', password: 'correct horse battery staple' }] },
 );
 
 export const LoginAnswer = Type.Object(
@@ -48,7 +48,10 @@ export const TokenRequest = Type.Object(
     username: Type.Optional(Name),
     password: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 })),
   },
-  { title: 'TokenRequest' },
+  {
+    title: 'TokenRequest',
+    examples: [{ grant_type: 'password', username: 'alice', password: 'correct horse battery staple' }],
+  },
 );
 
 export const TokenAnswer = Type.Object(
@@ -101,6 +104,7 @@ export const MintRequest = Type.Object(
     ...strict,
     title: 'MintRequest',
     description: 'With a user token, the user is who the token says; with a service key, `sub` is required.',
+    examples: [{ rooms: ['demo'], ttl: 30 }],
   },
 );
 
@@ -123,7 +127,7 @@ export const TicketPath = Type.Object({
 
 export const RevokeTicketRequest = Type.Object(
   { ticket: Type.String({ maxLength: 1024 }) },
-  { ...strict, title: 'RevokeTicketRequest' },
+  { ...strict, title: 'RevokeTicketRequest', examples: [{ ticket: 'wst_…' }] },
 );
 
 /** What the demo page asks about a ticket that it holds, and what it hears. */
@@ -154,7 +158,7 @@ export const RedeemRequest = Type.Object(
       }),
     ),
   },
-  { ...strict, title: 'RedeemRequest' },
+  { ...strict, title: 'RedeemRequest', examples: [{ ticket: 'wst_…', ip: '192.0.2.1', room: 'demo' }] },
 );
 
 export const SessionId = Type.String({

@@ -20,7 +20,7 @@ export const RevocationRequest = Type.Object(
       }),
     ),
   },
-  { ...strict, title: 'RevocationRequest' },
+  { ...strict, title: 'RevocationRequest', examples: [{ sub: 'alice', reason: 'left the company' }] },
 );
 
 export const RevocationAnswer = Type.Object(

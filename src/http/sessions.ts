@@ -7,7 +7,7 @@ import type { Registry } from '../sessions/registry.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
-import { refusalsOf } from './refusal-schemas.ts';
+import { limitedRefusalsOf, refusalsOf } from './refusal-schemas.ts';
 import { NoContent } from './schemas.ts';
 import { SessionPage, SessionPath, SessionsQuery } from './session-schemas.ts';
 import type { App } from './type-provider.ts';
@@ -76,14 +76,13 @@ export function sessionRoutes(
         params: SessionPath,
         response: {
           204: NoContent,
-          ...refusalsOf(
+          ...limitedRefusalsOf(
             'invalid_token',
             'token_revoked',
             'insufficient_scope',
             'not_found',
             'payload_too_large',
             'unsupported_media_type',
-            'rate_limited',
             'store_unavailable',
             'idp_unavailable',
           ),

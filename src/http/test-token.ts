@@ -3,7 +3,7 @@ import type { TestToken } from '../credentials/test-token.ts';
 import type { Decide, Facts } from '../decisions.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
-import { refusalsOf } from './refusal-schemas.ts';
+import { limitedRefusalsOf } from './refusal-schemas.ts';
 import { TestTokenAnswer } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
@@ -31,7 +31,7 @@ export function testTokenRoute(app: App, options: TestTokenRouteOptions): void {
         tags: ['tokens'],
         response: {
           200: TestTokenAnswer,
-          ...refusalsOf('not_found', 'rate_limited', 'store_unavailable'),
+          ...limitedRefusalsOf('not_found', 'store_unavailable'),
         },
       },
     },

@@ -10,7 +10,7 @@ import { isTicket, ticketId } from '../tickets/ticket.ts';
 import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
-import { refusalsOf } from './refusal-schemas.ts';
+import { limitedRefusalsOf, refusalsOf } from './refusal-schemas.ts';
 import { Empty, MintAnswer, MintRequest, NoContent, RevokeTicketRequest, TicketPath } from './schemas.ts';
 import type { SocketUrl } from './socket-url.ts';
 import { type TicketRequestOptions, ticketRequestReader } from './ticket-request.ts';
@@ -48,7 +48,7 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
         body: MintRequest,
         response: {
           201: MintAnswer,
-          ...refusalsOf(
+          ...limitedRefusalsOf(
             'invalid_token',
             'token_revoked',
             'insufficient_scope',
@@ -56,7 +56,6 @@ export function ticketRoutes(app: App, options: TicketRoutesOptions): void {
             'room_forbidden',
             'payload_too_large',
             'unsupported_media_type',
-            'rate_limited',
             'store_unavailable',
             'idp_unavailable',
           ),

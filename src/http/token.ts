@@ -5,7 +5,7 @@ import type { IssuedToken } from '../credentials/open.ts';
 import { BrokerError } from '../errors.ts';
 import type { PasswordLogin } from './password-login.ts';
 import type { Refreshing } from './refresh.ts';
-import { refusalsOf } from './refusal-schemas.ts';
+import { limitedRefusalsOf } from './refusal-schemas.ts';
 import { TokenAnswer, TokenRequest } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
@@ -29,13 +29,12 @@ export function tokenRoute(app: App, { login, refresh }: TokenRouteOptions, done
         body: TokenRequest,
         response: {
           200: TokenAnswer,
-          ...refusalsOf(
+          ...limitedRefusalsOf(
             'unsupported_grant_type',
             'invalid_grant',
             'token_revoked',
             'payload_too_large',
             'unsupported_media_type',
-            'rate_limited',
             'store_unavailable',
             'overloaded',
           ),

@@ -5,7 +5,7 @@ import { BrokerError } from '../errors.ts';
 import { slices } from '../slices.ts';
 import { chatKeys } from './chat-keys.ts';
 import type { RedisConnection } from './connection.ts';
-import { reasonOf } from './driver-errors.ts';
+import { reasonOf, replyIn } from './driver-errors.ts';
 import { type Entry, entryIn, redisHistory } from './redis-history.ts';
 import { redisPresence } from './redis-presence.ts';
 import { redisSubscriber, type SubscriberOptions } from './redis-subscriber.ts';
@@ -35,6 +35,7 @@ interface HeardRoom {
   readonly subscribed: Promise<void>;
 }
 
+const grantsHint = ': is its Redis user granted what docs/guarantees.md lists?';
 /** Milliseconds between two tries to read what was missed. */
 const retryMs = 500;
 /** Histories that are read at once after a break: the tickets' commands stand in the same line. */
@@ -128,8 +129,7 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     },
     onFault(error) {
       const reason = reasonOf(error);
-      const denied = reason === 'replied NOPERM';
-      const hint = denied ? ': is its Redis user granted what docs/guarantees.md lists?' : '';
+      const hint = reason === 'replied NOPERM' ? grantsHint : '';
       if (reason !== fault) log.error({ reason }, `the chat cannot be heard${hint}`);
       fault = reason;
     },
@@ -149,6 +149,24 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
     }
   }, sweepMs).unref();
 
+  const denied = new Set<string>();
+  /** Tells once that Redis refuses a call for want of a grant. That it cannot be reached is told by whoever connects. */
+  const telling =
+    <Args extends unknown[], Answer>(name: string, call: (...args: Args) => Promise<Answer>) =>
+    async (...args: Args): Promise<Answer> => {
+      try {
+        const answer = await call(...args);
+        denied.delete(name);
+        return answer;
+      } catch (error) {
+        if (replyIn(error) === 'NOPERM' && !denied.has(name)) {
+          denied.add(name);
+          log.error({ call: name }, `the chat is refused${grantsHint}`);
+        }
+        throw error;
+      }
+    };
+
   return {
     hear(room, listener) {
       const known = heardRooms.get(room);
@@ -161,19 +179,19 @@ export function redisBackplane(options: RedisBackplaneOptions): Backplane {
       }
       return () => void asked.listeners.delete(listener);
     },
-    async say(room, said, keep) {
+    say: telling('say', async (room: string, said: Said, keep: boolean) => {
       await subscribed(room);
       await kept.say(room, said, keep);
-    },
-    async history(room) {
+    }),
+    history: telling('history', async (room: string) => {
       await subscribed(room);
       const heard = heardRooms.get(room);
       const all = await (heard ? catchUp(room, heard) : kept.of(room));
       return all.map(({ id, text }) => ({ id, text }));
-    },
-    arrive: presence.arrive,
+    }),
+    arrive: telling('arrive', presence.arrive),
     depart: presence.depart,
-    members: presence.members,
+    members: telling('members', presence.members),
     async close() {
       clearInterval(sweeping);
       heardRooms.clear();

@@ -344,6 +344,27 @@ test('a user who may not hear any more, or a connection that breaks while it sub
   await server.dispose();
 });
 
+test.each(['rpush', 'publish'])('a user who may not %s is a line in the log, once', async (grant) => {
+  const server = await startRedisServer();
+  const broker = await startBroker({ REDIS_URL: server.url });
+  const { url } = await broker.mint();
+  const alice = await openChat(url);
+  await command(server, 'ACL', 'SETUSER', 'default', `-${grant}`);
+  for (let n = 0; n < 3; n++) {
+    alice.say({ type: 'message', text: 'hello' });
+    expect(await alice.next('error')).toMatchObject({ error: 'store_unavailable' });
+  }
+  await command(server, 'ACL', 'SETUSER', 'default', `+${grant}`);
+  alice.say({ type: 'message', text: 'hello again' });
+  expect(await alice.next('message')).toMatchObject({ text: 'hello again' });
+  alice.socket.close();
+  await broker.stop();
+  expect(broker.output().match(/the chat is refused[^"]*/g)).toEqual([
+    'the chat is refused: is its Redis user granted what docs/guarantees.md lists?',
+  ]);
+  await server.dispose();
+});
+
 test('what is said in one database is not heard in another', async () => {
   const prefix = `test-${randomUUID()}:`;
   const server = await startRedisServer();

@@ -13,7 +13,7 @@ const measured = (row: RegExp) => Number(row.exec(results)?.[1]?.replaceAll(',',
 test.each([
   ['client that comes back', /CPU of brokers for one, µs \| measured above \| ([\d.]+)/],
   ['the same, in Redis', /CPU of Redis for one, µs \| measured above \| ([\d.]+)/],
-  ['of that, a mint', /product, token new \| ([\d.]+)/],
+  ['of that, a mint', /product, token known \| ([\d.]+)/],
   ['idle socket', /KiB of the process an idle socket \| [\d.]+ \| ([\d.]+)/],
   ['of that, on JavaScript', /\| product \| 19,500 \| [\d.]+ \| ([\d.]+)/],
   ['live session in Redis', /\| product \| 19,500 \| [\d.]+ \| [\d.]+ \| ([\d.]+)/],
