@@ -27,6 +27,9 @@ const server = new WebSocketServer({
   host: '127.0.0.1',
   port: Number(PORT),
   maxPayload: 64 * 1024,
+  // Each part of a message takes memory until the message is whole.
+  maxFragments: 128,
+  maxBufferedChunks: 1024,
   verifyClient: (_info, admit) => admit(performance.now() < currentUntil, 503),
 });
 

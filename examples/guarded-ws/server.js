@@ -15,6 +15,9 @@ const gate = openGate({ ...(redis ? { redis } : { broker, serviceKey }), log: co
 const sockets = new WebSocketServer({
   noServer: true,
   maxPayload: 65_536,
+  // Each part of a message takes memory until the message is whole.
+  maxFragments: 128,
+  maxBufferedChunks: 1024,
   handleProtocols: gate.selectProtocol,
 });
 const server = createServer((_request, response) => response.writeHead(gate.ready ? 200 : 503).end());

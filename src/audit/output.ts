@@ -86,7 +86,9 @@ export function isFile(where: string): boolean {
 const lineBreak = 10;
 
 /** Only its owner may read what says who was where. */
-const open = (path: string) => openSync(path, 'a', 0o600);
+const open = (path: string) => openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o600);
+// Of a pipe, that nobody reads is an error then, and not an end to everything else.
+const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
 
 function firstOpened(path: string): number {
   try {

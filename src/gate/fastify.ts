@@ -1,10 +1,15 @@
+import type { IncomingMessage } from 'node:http';
 import websocket, { type WebsocketHandler, type WebsocketPluginOptions } from '@fastify/websocket';
 import type { FastifyPluginAsync } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { BrokerError } from '../errors.ts';
 import { withoutSecrets } from '../wire/carried-secrets.ts';
 import { answerTo } from '../wire/refusal-answer.ts';
+import { partLimits } from '../ws/part-limits.ts';
 import type { Gate, GateSession } from './gate.ts';
+
+/** Milliseconds after which a handshake that has reached no route is hung up on. */
+const unroutedMs = 2000;
 
 export interface FastifyGateOptions {
   gate: Gate;
@@ -36,13 +41,24 @@ const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, webso
     if (route.wsHandler) route.wsHandler = guarded(route.wsHandler);
     else if (route.websocket) route.handler = guarded(route.handler as unknown as WebsocketHandler) as never;
   });
-  // Before anybody logs the URL, as Fastify does first of all.
-  app.server.prependListener('upgrade', (request) => void withoutSecrets(request));
+  const routed = new WeakSet<IncomingMessage>();
+  app.server.prependListener('upgrade', (request, socket) => {
+    // Before anybody logs the URL, as Fastify does first of all.
+    withoutSecrets(request);
+    // Of a target that the router cannot read, it answers for itself, and @fastify/websocket does not end the connection.
+    setTimeout(() => routed.has(request) || socket.destroy(), unroutedMs).unref();
+  });
   await app.register(websocket, {
     ...given,
-    options: { maxPayload: 64 * 1024, handleProtocols: gate.selectProtocol, ...given?.options },
+    options: {
+      maxPayload: 64 * 1024,
+      ...partLimits,
+      handleProtocols: gate.selectProtocol,
+      ...given?.options,
+    },
   });
   app.addHook('onRequest', async (request, reply) => {
+    routed.add(request.raw);
     if (!request.ws) return;
     try {
       request.ticketSession = await gate.authenticate(request.raw);

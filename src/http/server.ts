@@ -15,6 +15,9 @@ declare module 'fastify' {
   }
 }
 
+/** Answers that a connection may ask for before it has had the first (RFC 9112 9.3.2): each may hold a file, or a place in a line. */
+const mostOwed = 32;
+
 /** Fastify as it is set up here, with all that holds for every route and with no route yet. */
 export async function createServer(config: Config, log: Logger): Promise<App> {
   /** How many answers a connection is still to be given. */
@@ -31,6 +34,8 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
     // Fastify times its closing, too, and it is done with only when the last peer is.
     pluginTimeout: (config.DRAIN_TIMEOUT + 10) * 1000,
     bodyLimit: 16 * 1024,
+    // Who neither says nor reads anything; a login may take its time.
+    connectionTimeout: 6 * config.HANDSHAKE_TIMEOUT * 1000,
     requestTimeout: config.HANDSHAKE_TIMEOUT * 1000,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     http: {
@@ -50,7 +55,9 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
 
   app.server.on('request', ({ socket }, response) => {
-    owed.set(socket, (owed.get(socket) ?? 0) + 1);
+    const owing = (owed.get(socket) ?? 0) + 1;
+    owed.set(socket, owing);
+    if (owing > mostOwed) socket.destroy();
     response.once('close', () => owed.set(socket, (owed.get(socket) ?? 0) - 1));
   });
   registerRefusals(app);

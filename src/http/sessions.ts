@@ -32,6 +32,9 @@ export function sessionRoutes(
   { authenticate, decide, revoke, registry, loginLimit, now }: SessionRoutesOptions,
 ): void {
   const perSubject = limit(app, 'end_subject', loginLimit);
+  /** Log-outs that are under way, by `sub`. */
+  const leaving = new Map<string, Promise<void>>();
+  const noop = () => {};
   const isOwn = async (sub: string, session_id: string) => {
     if (await registry.find(session_id, sub)) return true;
     // Another node may have welcomed it just now, and be about to list it.
@@ -144,9 +147,18 @@ export function sessionRoutes(
           Object.assign(facts, { by: 'service', key: caller.name });
           throw new BrokerError('invalid_request', { description: 'Name the sub: POST /revocations.' });
         }
-        Object.assign(facts, { by: 'user', sub: caller.sub });
-        const target = { sub: caller.sub, issued_before: now() / 1000 };
-        await revokeAndTell(facts, revoke, target, 'logged out everywhere');
+        const { sub } = caller;
+        Object.assign(facts, { by: 'user', sub });
+        // Who has been logged out meanwhile has nothing left to end, and each revocation is remembered by all nodes.
+        for (let other = leaving.get(sub); other; other = leaving.get(sub)) {
+          await other;
+          await authenticate(request);
+        }
+        const target = { sub, issued_before: now() / 1000 };
+        const left = revokeAndTell(facts, revoke, target, 'logged out everywhere');
+        const over = left.then(noop, noop).finally(() => leaving.delete(sub));
+        leaving.set(sub, over);
+        await left;
         return reply.code(204).send(null);
       });
     },

@@ -7,7 +7,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { type Gate, openGate } from '../../src/gate/gate.ts';
 import { createLogger } from '../../src/logger.ts';
 import { type BrokerProcess, secretsIn, sharedStore, startBroker } from '../support/broker-process.ts';
-import { ask, dial, handshake } from '../support/e2e-raw-http.ts';
+import { ask, dial, exchange, handshake } from '../support/e2e-raw-http.ts';
 import { until } from '../support/e2e-until.ts';
 import { fastifyServer, type Guarded, wsServer } from '../support/guarded-servers.ts';
 import { keyOf, serviceKeysFile } from '../support/service-keys.ts';
@@ -344,6 +344,16 @@ describe('when the broker cannot be asked', () => {
       expect(gate.ready).toBe(false);
     },
   );
+});
+
+test('a handshake whose target Fastify cannot read is answered, and hung up on', async () => {
+  const gate = openGate({ broker: broker.url, serviceKey: keyOf('node') });
+  await using node = await fastifyServer(gate);
+  const socket = await dial(node.port);
+  const closed = once(socket, 'end');
+  expect((await exchange(socket, handshake({ target: '/%zz' }))).status).toBe(400);
+  await closed;
+  socket.destroy();
 });
 
 test('a key or URL that cannot be one is refused without being quoted', () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type BrokerProcess, secretsIn, sharedStore, startBroker } from '../support/broker-process.ts';
@@ -214,6 +215,47 @@ describe('a client that stops in the middle', () => {
   });
 });
 
+describe('a connection that takes and does not give', () => {
+  test.each(['http://%zz/ws', 'http://x:abc/ws', 'http://[/ws'])(
+    'a handshake for %s, which no router reads, is answered and hung up on',
+    async (where) => {
+      const socket = await dial(broker.port);
+      const ended = once(socket, 'end');
+      const answer = await exchange(socket, handshake({ target: `${where}?ticket=wst_${'A'.repeat(43)}` }));
+      expect(answer).toMatchObject({ status: 401, headers: { connection: 'close' } });
+      await ended;
+      socket.destroy();
+    },
+  );
+
+  test('a hundred requests in one go, before the first answer, are hung up on', async () => {
+    const socket = await dial(broker.port);
+    socket.on('error', () => {});
+    const closed = once(socket, 'close');
+    socket.resume().write('GET /openapi.yaml HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(100));
+    await closed;
+    await isAlive();
+  });
+
+  test('who reads nothing of what it has asked for is hung up on', async () => {
+    await using hasty = await startBroker({ HANDSHAKE_TIMEOUT: '1' });
+    const socket = await dial(hasty.port);
+    socket.on('error', () => {});
+    socket.pause();
+    const bundle = '/docs/static/swagger-ui-bundle.js';
+    const size = (await (await fetch(`${hasty.url}${bundle}`)).arrayBuffer()).byteLength;
+    socket.write(`GET ${bundle} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`.repeat(30));
+    // Twice the six seconds: the first time, what the kernel took at the beginning counts as read.
+    await sleep(15_000);
+    let received = 0;
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+    });
+    await once(socket.resume(), 'close');
+    expect(received).toBeLessThan(29 * size);
+  });
+});
+
 describe('a client that resets the connection', () => {
   test('right after its handshake does not disturb the others', async () => {
     const tickets = await Promise.all(Array.from({ length: 100 }, () => broker.mint()));
@@ -290,6 +332,13 @@ describe('an open socket', () => {
   const sendInParts = (socket: WebSocket, kib: number) => {
     for (let part = 1; part <= kib; part++) socket.send('x'.repeat(1024), { fin: part === kib });
   };
+
+  test('closes after a message of more than 128 parts: 1008', async () => {
+    const socket = await open();
+    const closed = once(socket, 'close');
+    for (let part = 0; part < 200; part++) socket.send('x', { fin: false });
+    expect((await closed)[0]).toBe(1008);
+  });
 
   test('closes after text that is not UTF-8: 1007', async () => {
     const socket = await open();

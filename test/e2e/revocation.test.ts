@@ -307,6 +307,23 @@ describe('a node', () => {
     for (const { socket } of [second, third]) socket.close();
   });
 
+  test('that logs a user out a hundred times at once says so once', async () => {
+    const url = inject('redisUrl');
+    const store = sharedStore(url);
+    await using broker = await startBroker(store);
+    await ready(broker);
+    const authorization = `Bearer ${await broker.token()}`;
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => call(broker, 'DELETE', '/sessions', { authorization })),
+    );
+    const client = createClient({ url });
+    await client.connect();
+    expect(await client.xLen(`${store['KEY_PREFIX']}revocations`)).toBe(1);
+    client.destroy();
+    const statuses = answers.map(({ status }) => status).sort();
+    expect([statuses[0], statuses[1], statuses.at(-1)]).toEqual([204, 401, 401]);
+  });
+
   test('that cannot know how long a login lasts leaves old revocations to the http tier', async () => {
     const url = inject('redisUrl');
     const store = sharedStore(url);

@@ -1,7 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
+  constants,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -102,6 +106,18 @@ describe('a file', () => {
       expect(auditFaults(where)).toEqual([]);
     }
     expect(readdirSync(folder).sort()).toEqual(['audit.log', 'link']);
+  });
+
+  test('that is a pipe which nobody empties holds nobody up, and which nobody reads is a fault', async () => {
+    execFileSync('mkfifo', [path]);
+    expect(() => open()).toThrow('AUDIT_LOG cannot be opened (ENXIO)');
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const output = open();
+    output.write(`${'x'.repeat(1023)}\n`.repeat(200));
+    await nextTurn();
+    expect(lost).toBeGreaterThan(100);
+    expect(logged).toEqual([['error', 'AUDIT_LOG CANNOT BE WRITTEN: decisions go unaudited until it can']]);
+    closeSync(reader);
   });
 
   test('that was moved away is begun anew, and loses nothing', async () => {
