@@ -237,8 +237,10 @@ describe('a connection that takes and does not give', () => {
     await isAlive();
   });
 
-  test('who reads nothing of what it has asked for is hung up on', async () => {
+  test('who reads nothing of what it has asked for is hung up on, and no WebSocket that has nothing to say', async () => {
     await using hasty = await startBroker({ HANDSHAKE_TIMEOUT: '1' });
+    const mute = new WebSocket((await hasty.mint()).url);
+    await once(mute, 'message');
     const socket = await dial(hasty.port);
     socket.on('error', () => {});
     socket.pause();
@@ -253,6 +255,8 @@ describe('a connection that takes and does not give', () => {
     });
     await once(socket.resume(), 'close');
     expect(received).toBeLessThan(29 * size);
+    expect(mute.readyState).toBe(WebSocket.OPEN);
+    mute.close();
   });
 });
 
