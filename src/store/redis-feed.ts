@@ -64,16 +64,18 @@ export function redisFeed(options: RedisFeedOptions): Feed {
   let caughtUp = never;
   let lastHeard = now();
   let refused = false;
-  /** Of what was logged last, so that it is logged once. */
+  /** What kind of error was logged last, so that it is logged once. */
   let fault: string | undefined;
 
   const tellRefusal = (is: boolean) => {
     if (is !== refused) onChange?.();
     refused = is;
   };
-  const tellFault = (err: Error) => {
-    if (err.message !== fault) log.error({ err }, 'the feed cannot be read: nobody is admitted until it can');
-    fault = err.message;
+  /** Without its message, which may quote what was read. */
+  const tellFault = ({ name: reason }: Error) => {
+    if (reason !== fault)
+      log.error({ reason, after: position }, 'the feed cannot be read: nobody is admitted until it can');
+    fault = reason;
   };
 
   /** @param at what time it is at Redis, whose time an id begins with; absent: the entries have only just been made */
