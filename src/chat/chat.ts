@@ -82,12 +82,11 @@ export function createChat({ backplane, now, randomUUID, log }: ChatOptions): En
       isNew = await room.appear(member);
       const members = await backplane.members(name);
       known = new Set(history.map(({ id }) => id));
-      say(member, {
-        type: 'joined',
-        room: name,
-        members: [...new Set(members.map(({ username }) => username))],
-        history: history.map(({ text }) => JSON.parse(text)),
-      });
+      const names = [...new Set(members.map(({ username }) => username))];
+      const joined = JSON.stringify({ type: 'joined', room: name, members: names });
+      // As it is kept: to read 200 KB and write them again for everybody who joins would keep a node busy.
+      const texts = history.map(({ text }) => text).join();
+      member.connection.send(`${joined.slice(0, -1)},"history":[${texts}]}`);
     } finally {
       member.postponed.delete(room);
       for (const { id, text } of postponed) if (!known.has(id)) member.connection.send(text);

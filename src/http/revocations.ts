@@ -97,6 +97,11 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
     },
     async (request, reply) => {
       const { name: key } = await followerOf(request);
+      // It would hold all that is retained until the answer before it has ended, which may be another stream.
+      if (app.isOwing(request.raw)) {
+        request.raw.socket.destroy();
+        return reply;
+      }
       if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
       reply.hijack();
       const stream = reply.raw;

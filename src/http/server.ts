@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
@@ -9,6 +10,10 @@ import { refuse, refuseClient, registerRefusals } from './refusals.ts';
 import type { App } from './type-provider.ts';
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whether the connection of a request is still to be given another answer. */
+    isOwing(request: IncomingMessage): boolean;
+  }
   interface FastifyContextConfig {
     /** Without @fastify/cors, which knows this and does not declare it. */
     cors?: false;
@@ -60,6 +65,7 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
     if (owing > mostOwed) socket.destroy();
     response.once('close', () => owed.set(socket, (owed.get(socket) ?? 0) - 1));
   });
+  app.decorate('isOwing', ({ socket }: IncomingMessage) => (owed.get(socket) ?? 0) > 1);
   registerRefusals(app);
   let stopping = false;
   app.addHook('preClose', async () => {

@@ -38,6 +38,8 @@ export interface Admission {
 export function admission(options: AdmissionOptions): Admission {
   const { decide, log, gate, visitor, maxConnections, bindIp } = options;
   let connections = 0;
+  /** Of these, who have shown nothing yet: half of all at most, or they would keep out who brings a ticket along. */
+  const unproven = new Set<Peer>();
 
   /** Held from the handshake until it is refused or its connection is gone. @returns what gives it back, once */
   const takeSlot = ({ socket }: IncomingMessage): (() => void) => {
@@ -52,6 +54,14 @@ export function admission(options: AdmissionOptions): Admission {
     };
     socket.once('close', giveBack);
     return giveBack;
+  };
+
+  const wait = (peer: Peer, { socket }: IncomingMessage) => {
+    if (maxConnections > 0 && unproven.size >= maxConnections / 2) {
+      throw new BrokerError('overloaded', { reason: 'max_connections' });
+    }
+    unproven.add(peer);
+    socket.once('close', () => unproven.delete(peer));
   };
 
   const knocked = async (
@@ -70,12 +80,11 @@ export function admission(options: AdmissionOptions): Admission {
       tellWhereabouts(facts, { origin: headers.origin, aud: gate.audience, room: rooms[0] });
       const opened = await gate.admit({ headers, tickets, tokens, rooms, address, host });
       facts.via = opened?.via ?? 'message';
+      const peer = { ip: address, origin: headers.origin, room: rooms[0] || undefined, via: facts.via };
       if (opened) tellSession(facts, opened.session, bindIp);
-      else facts.undecided = true;
-      return {
-        session: opened?.session,
-        peer: { ip: address, origin: headers.origin, room: rooms[0] || undefined, via: facts.via },
-      };
+      else wait(peer, request);
+      if (!opened) facts.undecided = true;
+      return { session: opened?.session, peer };
     } catch (error) {
       giveBack();
       throw error;
@@ -94,6 +103,7 @@ export function admission(options: AdmissionOptions): Admission {
       return decide(log, facts, async () => {
         const session = await gate.redeem(ticket, peer);
         tellSession(facts, session, bindIp);
+        unproven.delete(peer);
         return session;
       });
     },

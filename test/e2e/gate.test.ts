@@ -367,7 +367,9 @@ test('a key or URL that cannot be one is refused without being quoted', () => {
 });
 
 test('neither a source that is not there nor origins that no browser sends are taken', () => {
-  expect(() => openGate({ redis: undefined as unknown as string })).toThrow(/^redis must be a redis: /);
+  expect(() => openGate({ redis: undefined as unknown as string })).toThrow(
+    /^redis must be a URL as REDIS_URL is: /,
+  );
   const source = { broker: broker.url, serviceKey: 'k' };
   for (const allowedOrigins of [['https://app.example/'], ['file://'], [], 'https://app.example' as '*']) {
     expect(() => openGate({ ...source, allowedOrigins })).toThrow(/^allowedOrigins must be origins such as /);

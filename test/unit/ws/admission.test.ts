@@ -18,14 +18,14 @@ const session: Session = {
   exp: 1,
 };
 
-function door(admit: Gate['admit']) {
+function door(admit: Gate['admit'], maxConnections = 1) {
   const metrics = createMetrics();
-  const { admit: ask } = admission({
+  const { admit: ask, admitLater } = admission({
     decide: recordDecisions(metrics),
     log: pino({ level: 'silent' }),
     gate: { admit, redeem: async () => session, audience: undefined },
     visitor: () => ({ address: '192.0.2.1', host: 'chat.example' }),
-    maxConnections: 1,
+    maxConnections,
     bindIp: 'off',
   });
   const knock = () => {
@@ -33,7 +33,7 @@ function door(admit: Gate['admit']) {
     const request = { socket, url: '/ws', headers: {} } as unknown as IncomingMessage;
     return { socket, answer: ask(request) };
   };
-  return { knock, metrics };
+  return { knock, admitLater, metrics };
 }
 
 const opened = async () => ({ session, via: 'ws' as const });
@@ -42,6 +42,22 @@ const refuse = async () => {
 };
 
 describe('the limit on connections', () => {
+  test('has half of its places for those who have shown nothing yet', async () => {
+    let shown = false;
+    const { knock, admitLater } = door(async () => (shown ? opened() : undefined), 4);
+    const [first, second] = [knock(), knock()];
+    const { peer } = await first.answer;
+    await second.answer;
+    await expect(knock().answer).rejects.toMatchObject({ code: 'overloaded', reason: 'max_connections' });
+    // One proves itself, and one hangs up.
+    await admitLater('ticket', peer);
+    second.socket.emit('close');
+    await Promise.all([knock().answer, knock().answer]);
+    shown = true;
+    await knock().answer;
+    await expect(knock().answer).rejects.toMatchObject({ reason: 'max_connections' });
+  });
+
   test('holds a place until the connection is gone', async () => {
     const { knock } = door(opened);
     const { socket, answer } = knock();

@@ -1,0 +1,23 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { readConfig } from '../../../src/config.ts';
+import { createServer } from '../../../src/http/server.ts';
+
+test('who reads nothing of what it has asked for is hung up on', { timeout: 40_000 }, async () => {
+  const app = await createServer(readConfig({ HANDSHAKE_TIMEOUT: '1' }), pino({ level: 'silent' }));
+  // More than what a system holds for two connections.
+  app.get('/much', async () => Buffer.alloc(64 * 1024 * 1024));
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const served = once(app.server, 'connection');
+  const { port } = app.server.address() as AddressInfo;
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.on('error', () => {});
+  socket.pause().write('GET /much HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+  const [connection] = await served;
+  await once(connection, 'close');
+  expect(connection.destroyed).toBe(true);
+  socket.destroy();
+  await app.close();
+});
