@@ -40,7 +40,12 @@ export function openAuditOutput(where: string, options: AuditOutputOptions): Aud
     // What is left of a line that was cut off stays a line of its own.
     const mended = torn ? 1 : 0;
     const bytes = Buffer.from(torn ? `\n${lines}` : lines);
-    const { written, error } = writeAll((from) => writeSome(file, bytes, from), bytes.length);
+    const { written, error } = writeAll(
+      (from) => writeSome(file, bytes, from),
+      bytes.length,
+      // Who has been waited for in vain once is not waited for at each line.
+      failing ? 0 : patience,
+    );
     if (written > 0) torn = bytes[written - 1] !== lineBreak;
     if (error === undefined) {
       if (failing) log.info('the audit is written again');
@@ -119,7 +124,12 @@ function faultOf(error: unknown): string {
 /** Milliseconds that a full pipe is given, each time and in all. */
 const [pause, patience] = [5, 500];
 
-function writeAll(writeFrom: (from: number) => number, length: number): { written: number; error?: Error } {
+/** @param patience milliseconds that a full pipe is given in all */
+function writeAll(
+  writeFrom: (from: number) => number,
+  length: number,
+  patience: number,
+): { written: number; error?: Error } {
   let written = 0;
   let waited = 0;
   while (written < length) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import websocket, { type WebsocketHandler, type WebsocketPluginOptions } from '@fastify/websocket';
 import type { FastifyPluginAsync } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
@@ -8,7 +9,7 @@ import { answerTo } from '../wire/refusal-answer.ts';
 import { partLimits } from '../ws/part-limits.ts';
 import type { Gate, GateSession } from './gate.ts';
 
-/** Milliseconds after which a handshake that has reached no route is hung up on. */
+/** Milliseconds after which it is looked whether a handshake that has reached no route has been answered. */
 const unroutedMs = 2000;
 
 export interface FastifyGateOptions {
@@ -42,17 +43,26 @@ const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, webso
     else if (route.websocket) route.handler = guarded(route.handler as unknown as WebsocketHandler) as never;
   });
   const routed = new WeakSet<IncomingMessage>();
+  // Of a target that the router cannot read, it answers for itself, and @fastify/websocket does not end the connection.
+  const endUnrouted = (request: IncomingMessage, socket: Socket, writtenBefore: number) => {
+    setTimeout(() => {
+      if (routed.has(request) || socket.destroyed) return;
+      // Hooks that come before ours may take their time.
+      if (socket.bytesWritten === writtenBefore) return endUnrouted(request, socket, writtenBefore);
+      socket.destroy();
+    }, unroutedMs).unref();
+  };
   app.server.prependListener('upgrade', (request, socket) => {
     // Before anybody logs the URL, as Fastify does first of all.
     withoutSecrets(request);
-    // Of a target that the router cannot read, it answers for itself, and @fastify/websocket does not end the connection.
-    setTimeout(() => routed.has(request) || socket.destroy(), unroutedMs).unref();
+    endUnrouted(request, socket as Socket, (socket as Socket).bytesWritten);
   });
   await app.register(websocket, {
     ...given,
     options: {
       maxPayload: 64 * 1024,
-      ...partLimits,
+      // For that much; more comes in more parts.
+      ...(given?.options?.maxPayload === undefined && partLimits),
       handleProtocols: gate.selectProtocol,
       ...given?.options,
     },

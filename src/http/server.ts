@@ -39,8 +39,8 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
     // Fastify times its closing, too, and it is done with only when the last peer is.
     pluginTimeout: (config.DRAIN_TIMEOUT + 10) * 1000,
     bodyLimit: 16 * 1024,
-    // Who neither says nor reads anything; a login may take its time.
-    connectionTimeout: 6 * config.HANDSHAKE_TIMEOUT * 1000,
+    // For who neither says nor reads anything: far longer than an answer may take.
+    connectionTimeout: 6 * (config.HANDSHAKE_TIMEOUT * 1000 + config.REDIS_COMMAND_TIMEOUT),
     requestTimeout: config.HANDSHAKE_TIMEOUT * 1000,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     http: {

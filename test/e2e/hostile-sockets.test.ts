@@ -250,11 +250,11 @@ describe('a connection that takes and does not give', () => {
   );
 
   test('but no WebSocket that has nothing to say', async () => {
-    await using hasty = await startBroker({ HANDSHAKE_TIMEOUT: '1' });
+    await using hasty = await startBroker({ HANDSHAKE_TIMEOUT: '1', REDIS_COMMAND_TIMEOUT: '100' });
     const mute = new WebSocket((await hasty.mint()).url);
     await once(mute, 'message');
     // Twice as long as a connection may take nothing.
-    await sleep(13_000);
+    await sleep(14_000);
     expect(mute.readyState).toBe(WebSocket.OPEN);
     mute.close();
   });

@@ -18,7 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type AuditOutput,
   type AuditOutputOptions,
@@ -116,6 +116,11 @@ describe('a file', () => {
     output.write(`${'x'.repeat(1023)}\n`.repeat(200));
     await nextTurn();
     expect(lost).toBeGreaterThan(100);
+    const waited = vi.spyOn(Atomics, 'wait');
+    output.write('one more\n');
+    await nextTurn();
+    expect(waited).not.toHaveBeenCalled();
+    waited.mockRestore();
     expect(logged).toEqual([['error', 'AUDIT_LOG CANNOT BE WRITTEN: decisions go unaudited until it can']]);
     closeSync(reader);
   });

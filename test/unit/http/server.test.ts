@@ -6,7 +6,10 @@ import { readConfig } from '../../../src/config.ts';
 import { createServer } from '../../../src/http/server.ts';
 
 test('who reads nothing of what it has asked for is hung up on', { timeout: 40_000 }, async () => {
-  const app = await createServer(readConfig({ HANDSHAKE_TIMEOUT: '1' }), pino({ level: 'silent' }));
+  const app = await createServer(
+    readConfig({ HANDSHAKE_TIMEOUT: '1', REDIS_COMMAND_TIMEOUT: '100' }),
+    pino({ level: 'silent' }),
+  );
   // More than what a system holds for two connections.
   app.get('/much', async () => Buffer.alloc(64 * 1024 * 1024));
   await app.listen({ host: '127.0.0.1', port: 0 });
