@@ -1,14 +1,9 @@
 import Fastify from 'fastify';
+import { mintAnswer } from './mint-answer.ts';
 
 /** The limit of a mint: the framework answering the same JSON, with the same schema, to anybody. */
-const text = { type: 'string' };
-const answer = {
-  type: 'object',
-  properties: { ticket: text, ticket_id: text, expires_in: { type: 'integer' }, url: text },
-};
-
 const app = Fastify();
-app.post('/tickets', { schema: { response: { 201: answer } } }, async (request, reply) => {
+app.post('/tickets', { schema: { response: { 201: mintAnswer } } }, async (request, reply) => {
   const ticket = `wst_${'A'.repeat(43)}`;
   const url = `ws://${request.host}/ws?ticket=${ticket}`;
   return reply.code(201).send({ ticket, ticket_id: 'A'.repeat(22), expires_in: 30, url });

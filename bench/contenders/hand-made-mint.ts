@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import Fastify from 'fastify';
 import { Redis } from 'ioredis';
 import { jwtVerify } from 'jose';
+import { mintAnswer } from './mint-answer.ts';
 
 /**
  * The least that a mint can be: a nonce, and one SET with an expiry. Nothing is limited, counted or logged, and who asks
@@ -16,14 +17,8 @@ const key =
     'verify',
   ]));
 
-const text = { type: 'string' };
-const answer = {
-  type: 'object',
-  properties: { ticket: text, ticket_id: text, expires_in: { type: 'integer' }, url: text },
-};
-
 const app = Fastify();
-app.post('/tickets', { schema: { response: { 201: answer } } }, async (request, reply) => {
+app.post('/tickets', { schema: { response: { 201: mintAnswer } } }, async (request, reply) => {
   const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
   const sub = key ? (await jwtVerify(token, key, { algorithms: ['HS256'] })).payload.sub : token;
   const ticket = `wst_${randomBytes(32).toString('base64url')}`;
