@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { auditFaults } from './audit/file.ts';
 import { contradictions } from './config/contradictions.ts';
 import { misspelt } from './config/misspelt.ts';
 import { parse, type Variables, withSecretFiles } from './config/values.ts';
@@ -38,10 +39,9 @@ export class ConfigFault extends Error {
 /**
  * The only reader of the broker's environment.
  *
- * @param look what else is wrong with what the settings name
  * @throws ConfigFault with every fault at once
  */
-export function readConfig(env: NodeJS.ProcessEnv, look: (values: Variables) => string[] = () => []): Config {
+export function readConfig(env: NodeJS.ProcessEnv): Config {
   const faults: string[] = [];
   const unread = new Set<string>();
   const values = parse(withSecretFiles(env, unread, faults), faults);
@@ -66,7 +66,7 @@ export function readConfig(env: NodeJS.ProcessEnv, look: (values: Variables) => 
     misspelt: misspelt(env).map(({ name, meant }) => `${name} is not read: is ${meant} meant?`),
   } satisfies Config;
   faults.push(...contradictions(config, (name) => values[name] !== undefined || unread.has(name)));
-  faults.push(...look(values));
+  faults.push(...auditFaults(values.AUDIT_LOG));
   // openCredentials would tell these too, but is not reached after a ConfigFault.
   if (faults.length > 0)
     throw new ConfigFault([...faults, ...credentialsFileFaults(values), ...config.misspelt]);

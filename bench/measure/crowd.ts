@@ -9,9 +9,9 @@ import { costOf } from './window.ts';
 type Keeper = RedisJob['keeper'];
 
 interface CrowdRow {
-  /** Of Redis, for a redemption under load. */
+  /** Of Redis, for each that is taken under load. */
   cpuUs: number;
-  /** Milliseconds, one redemption after the other. */
+  /** Milliseconds, one after the other. */
   p50: number;
 }
 

@@ -1,9 +1,9 @@
-import { accessSync, closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { ConfigFault } from '../config.ts';
 import { linesByTurn } from '../lines-by-turn.ts';
 import { standardOutput } from '../logger.ts';
+import { faultOf, isFile } from './file.ts';
 
 export interface AuditOutputOptions {
   log: Pick<Logger, 'info' | 'error'>;
@@ -83,11 +83,6 @@ export function openAuditOutput(where: string, options: AuditOutputOptions): Aud
   };
 }
 
-/** Whether there is a file to begin anew. */
-export function isFile(where: string): boolean {
-  return where !== 'stdout' && where !== 'stderr';
-}
-
 const lineBreak = 10;
 
 /** Only its owner may read what says who was where. */
@@ -101,24 +96,6 @@ function firstOpened(path: string): number {
   } catch (error) {
     throw new ConfigFault([faultOf(error)]);
   }
-}
-
-/** What will keep the audit's file from being opened, as far as can be seen without: whoever reads a pipe would see it end. */
-export function auditFaults(where: string | undefined): string[] {
-  if (where === undefined || !isFile(where)) return [];
-  try {
-    const found = statSync(where, { throwIfNoEntry: false });
-    if (found?.isDirectory()) return [faultOf({ code: 'EISDIR' })];
-    // With the dot, only of a folder.
-    accessSync(found ? where : `${dirname(where)}/.`, constants.W_OK);
-    return [];
-  } catch (error) {
-    return [faultOf(error)];
-  }
-}
-
-function faultOf(error: unknown): string {
-  return `AUDIT_LOG cannot be opened (${(error as NodeJS.ErrnoException).code})`;
 }
 
 /** Milliseconds that a full pipe is given, each time and in all. */

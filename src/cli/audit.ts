@@ -1,5 +1,6 @@
 import { type Audit, type AuditOptions, openAudit } from '../audit/audit.ts';
-import { type AuditOutputOptions, isFile, openAuditOutput } from '../audit/output.ts';
+import { isFile } from '../audit/file.ts';
+import { type AuditOutputOptions, openAuditOutput } from '../audit/output.ts';
 
 export interface AuditOfOptions
   extends Omit<AuditOptions, 'write'>,

@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
 import closeWithGrace from 'close-with-grace';
 import { buildApp } from '../app.ts';
-import { auditFaults } from '../audit/output.ts';
 import { readConfig, retentionOf } from '../config.ts';
 import { openCredentials } from '../credentials/open.ts';
 import { revokeRemovedUsers } from '../credentials/removed-users.ts';
@@ -29,7 +28,7 @@ export async function serve(): Promise<void> {
 }
 
 async function start(started: AsyncDisposableStack): Promise<void> {
-  const config = readConfig(process.env, ({ AUDIT_LOG }) => auditFaults(AUDIT_LOG));
+  const config = readConfig(process.env);
   const log = createLogger(config.LOG_LEVEL);
   for (const text of config.misspelt) log.warn(text);
   const now = Date.now;

@@ -6,7 +6,7 @@ import fastifyPlugin from 'fastify-plugin';
 import { BrokerError } from '../errors.ts';
 import { withoutSecrets } from '../wire/carried-secrets.ts';
 import { answerTo } from '../wire/refusal-answer.ts';
-import { partLimits } from '../ws/part-limits.ts';
+import { messageLimits } from '../ws/message-limits.ts';
 import type { Gate, GateSession } from './gate.ts';
 
 /** Milliseconds after which it is looked whether a handshake that has reached no route has been answered. */
@@ -60,9 +60,8 @@ const plugin: FastifyPluginAsync<FastifyGateOptions> = async (app, { gate, webso
   await app.register(websocket, {
     ...given,
     options: {
-      maxPayload: 64 * 1024,
-      // For that much; more comes in more parts.
-      ...(given?.options?.maxPayload === undefined && partLimits),
+      // Where the host sets another maxPayload, ours for parts do not fit.
+      ...(given?.options?.maxPayload === undefined && messageLimits),
       handleProtocols: gate.selectProtocol,
       ...given?.options,
     },

@@ -15,17 +15,18 @@ export async function documentRoutes(app: App): Promise<void> {
   app.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) =>
     reply.type('application/yaml').send(text),
   );
-  // A file would be open, and its beginning in memory, until all that was asked for before it has been read.
-  app.addHook('onRequest', async ({ raw, routeOptions: { url } }) => {
-    if (url?.startsWith('/docs') && app.isOwing(raw)) raw.socket.destroy();
-  });
   await app.register(swagger, { mode: 'static', specification: { path: contract, baseDir: '/' } });
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: true,
-    // Where there is no TLS, its own files would be asked for over TLS.
-    transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
-    theme: { title: 'ticket-broker' },
+  await app.register((docs, _options, registered) => {
+    // A file would be open, and its beginning in memory, until all that was asked for before it has been read.
+    docs.addHook('onRequest', app.unlessOwing);
+    void docs.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: true,
+      // Where there is no TLS, its own files would be asked for over TLS.
+      transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
+      theme: { title: 'ticket-broker' },
+    });
+    registered();
   });
 }
 

@@ -79,6 +79,8 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
     {
       // It would wait for the end of the stream.
       exposeHeadRoute: false,
+      // It would hold all that is retained until the answer before it has ended, which may be another stream.
+      onRequest: app.unlessOwing,
       schema: {
         operationId: 'followRevocations',
         summary: 'Follow the feed as server-sent events',
@@ -97,11 +99,6 @@ export function revocationRoutes(app: App, options: RevocationRoutesOptions): vo
     },
     async (request, reply) => {
       const { name: key } = await followerOf(request);
-      // It would hold all that is retained until the answer before it has ended, which may be another stream.
-      if (app.isOwing(request.raw)) {
-        request.raw.socket.destroy();
-        return reply;
-      }
       if (!feed.current) throw new BrokerError('store_unavailable', { reason: 'feed not current' });
       reply.hijack();
       const stream = reply.raw;

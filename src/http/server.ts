@@ -1,18 +1,18 @@
-import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { LogController } from 'fastify';
+import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { BrokerError } from '../errors.ts';
 import { withoutSecrets } from '../wire/carried-secrets.ts';
 import { refuse, refuseClient, registerRefusals } from './refusals.ts';
+import { limitHeaders } from './schemas.ts';
 import type { App } from './type-provider.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Whether the connection of a request is still to be given another answer. */
-    isOwing(request: IncomingMessage): boolean;
+    /** For `onRequest` of what takes much until it has been read: hangs up where the connection is still to be given another answer. */
+    unlessOwing(request: FastifyRequest, reply: FastifyReply): Promise<void>;
   }
   interface FastifyContextConfig {
     /** Without @fastify/cors, which knows this and does not declare it. */
@@ -65,7 +65,12 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
     if (owing > mostOwed) socket.destroy();
     response.once('close', () => owed.set(socket, (owed.get(socket) ?? 0) - 1));
   });
-  app.decorate('isOwing', ({ socket }: IncomingMessage) => (owed.get(socket) ?? 0) > 1);
+  app.decorate('unlessOwing', async ({ raw }: FastifyRequest, reply: FastifyReply) => {
+    if ((owed.get(raw.socket) ?? 0) <= 1) return;
+    // Or Fastify would go on to the handler.
+    reply.hijack();
+    raw.socket.destroy();
+  });
   registerRefusals(app);
   let stopping = false;
   app.addHook('preClose', async () => {
@@ -94,7 +99,7 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
       strictPreflight: false,
       // So that a page may send the cookie, and read the answer.
       credentials: config.AUTH_COOKIE !== undefined,
-      exposedHeaders: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
+      exposedHeaders: ['Retry-After', ...Object.keys(limitHeaders)],
     });
   }
   return app;

@@ -8,7 +8,7 @@ import type { Authenticate } from './authenticate.ts';
 import { clientAddress } from './client-address.ts';
 import { limit } from './limits.ts';
 import { limitedRefusalsOf, refusalsOf } from './refusal-schemas.ts';
-import { NoContent } from './schemas.ts';
+import { limitHeaders, NoContent } from './schemas.ts';
 import { SessionPage, SessionPath, SessionsQuery } from './session-schemas.ts';
 import type { App } from './type-provider.ts';
 
@@ -33,8 +33,7 @@ export function sessionRoutes(
 ): void {
   const perSubject = limit(app, 'end_subject', loginLimit);
   /** Log-outs that are under way, by `sub`. */
-  const leaving = new Map<string, Promise<void>>();
-  const noop = () => {};
+  const leaving = new Map<string, Promise<unknown>>();
   const isOwn = async (sub: string, session_id: string) => {
     if (await registry.find(session_id, sub)) return true;
     // Another node may have welcomed it just now, and be about to list it.
@@ -78,7 +77,7 @@ export function sessionRoutes(
         security: [{ token: [] }, { serviceKey: [] }],
         params: SessionPath,
         response: {
-          204: NoContent,
+          204: { ...NoContent, headers: limitHeaders },
           ...limitedRefusalsOf(
             'invalid_token',
             'token_revoked',
@@ -151,13 +150,14 @@ export function sessionRoutes(
         Object.assign(facts, { by: 'user', sub });
         // Who has been logged out meanwhile has nothing left to end, and each revocation is remembered by all nodes.
         for (let other = leaving.get(sub); other; other = leaving.get(sub)) {
-          await other;
+          await other.catch(() => {});
           await authenticate(request);
         }
         const target = { sub, issued_before: now() / 1000 };
-        const left = revokeAndTell(facts, revoke, target, 'logged out everywhere');
-        const over = left.then(noop, noop).finally(() => leaving.delete(sub));
-        leaving.set(sub, over);
+        const left = revokeAndTell(facts, revoke, target, 'logged out everywhere').finally(() =>
+          leaving.delete(sub),
+        );
+        leaving.set(sub, left);
         await left;
         return reply.code(204).send(null);
       });

@@ -82,8 +82,10 @@ export function admission(options: AdmissionOptions): Admission {
       facts.via = opened?.via ?? 'message';
       const peer = { ip: address, origin: headers.origin, room: rooms[0] || undefined, via: facts.via };
       if (opened) tellSession(facts, opened.session, bindIp);
-      else wait(peer, request);
-      if (!opened) facts.undecided = true;
+      else {
+        wait(peer, request);
+        facts.undecided = true;
+      }
       return { session: opened?.session, peer };
     } catch (error) {
       giveBack();

@@ -8,7 +8,7 @@ import type { App } from '../http/type-provider.ts';
 import type { LiveSockets } from '../sessions/live-sockets.ts';
 import { type AdmissionOptions, admission } from './admission.ts';
 import { selectProtocol } from './handshake.ts';
-import { partLimits } from './part-limits.ts';
+import { messageLimits } from './message-limits.ts';
 import { sendAway } from './send-away.ts';
 import { acceptUpgrades } from './upgrade.ts';
 
@@ -21,7 +21,6 @@ export interface GateRoutesOptions extends Omit<AdmissionOptions, 'log'> {
   drainTimeout: number;
 }
 
-const limits = { maxPayload: 64 * 1024, ...partLimits };
 /** What `ws` itself would refuse to upgrade. */
 const handshakeFaults: ReadonlySet<string> = new Set(['version', 'bad_handshake']);
 
@@ -36,7 +35,7 @@ export async function gateRoutes(app: App, options: GateRoutesOptions): Promise<
   const doorstep = createServer();
 
   await app.register(websocket, {
-    options: { ...limits, autoPong: false, handleProtocols: selectProtocol, server: doorstep },
+    options: { ...messageLimits, autoPong: false, handleProtocols: selectProtocol, server: doorstep },
     errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'socket error'),
     preClose: (done) => {
       // Refuse new connections now, so that a balancer tries elsewhere: while it drains, Fastify would answer for itself.

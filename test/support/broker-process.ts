@@ -77,13 +77,10 @@ export async function startBroker(env: NodeJS.ProcessEnv = {}): Promise<BrokerPr
   const logged = () => lines().map((line) => JSON.parse(line) as Record<string, unknown>);
 
   const stop = async () => {
-    if (!hasEnded()) {
-      child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
-      await closed;
-      clearTimeout(late);
-    }
+    child.kill('SIGTERM');
+    const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
     await closed;
+    clearTimeout(late);
     await rm(folder, { recursive: true, force: true });
     // Whatever a test did to it: nothing that opens anything is ever in the log.
     const leaks = secretsIn(output);

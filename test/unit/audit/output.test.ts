@@ -19,12 +19,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import {
-  type AuditOutput,
-  type AuditOutputOptions,
-  auditFaults,
-  openAuditOutput,
-} from '../../../src/audit/output.ts';
+import { auditFaults } from '../../../src/audit/file.ts';
+import { type AuditOutput, type AuditOutputOptions, openAuditOutput } from '../../../src/audit/output.ts';
 import { ConfigFault } from '../../../src/config.ts';
 
 let folder: string;

@@ -24,3 +24,18 @@ test('who reads nothing of what it has asked for is hung up on', { timeout: 40_0
   socket.destroy();
   await app.close();
 });
+
+test('what is not to be asked for beside another answer is not begun', async () => {
+  const app = await createServer(readConfig({}), pino({ level: 'silent' }));
+  let begun = 0;
+  app.get('/much', { onRequest: app.unlessOwing }, async () => `${++begun}`);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.on('error', () => {});
+  const closed = once(socket, 'close');
+  socket.resume().write('GET /much HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(5));
+  await closed;
+  expect(begun).toBe(0);
+  await app.close();
+});
