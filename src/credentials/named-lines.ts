@@ -1,4 +1,4 @@
-import { open, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { lstat, open, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isName } from './caller.ts';
 
@@ -75,7 +75,7 @@ async function edit<T>(
   change: (lines: string[]) => T,
 ): Promise<T> {
   // A link stays one: it is the file that is replaced, also for whoever reads it by its own name.
-  const path = await realpath(named).catch(() => named);
+  const path = await placeOf(named);
   const lock = `${path}.lock`;
   await take(lock);
   try {
@@ -90,6 +90,14 @@ async function edit<T>(
   } finally {
     await unlink(lock);
   }
+}
+
+/** @throws Error for what is no file, and so would be replaced by one: a device, a pipe, a link to nothing */
+async function placeOf(named: string): Promise<string> {
+  const path = await realpath(named).catch(() => named);
+  const found = await lstat(path).catch(() => undefined);
+  if (found && !found.isFile()) throw new Error(`${named} is no file`);
+  return path;
 }
 
 async function take(lock: string): Promise<void> {

@@ -15,7 +15,7 @@ export function refuse(error: FastifyError | BrokerError, request: FastifyReques
   const refusal = error instanceof BrokerError ? error : fromFramework(error);
   if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected error');
   // @fastify/websocket ends the connection of a handshake that it has been told to refuse.
-  const { status, headers, body } = answerTo(refusal, { last: request.ws });
+  const { status, headers, body } = answerTo(refusal, { last: request.ws || !reply.raw.shouldKeepAlive });
   return reply.code(status).headers(headers).send(body);
 }
 

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { textPattern } from '../text.ts';
+import { harmlessPattern, textPattern } from '../text.ts';
 import { mostRooms, roomPattern } from '../tickets/room.ts';
 
 export const strict = { additionalProperties: false } as const;
@@ -13,6 +13,8 @@ export const limitHeaders = {
 };
 
 export const Name = Type.String({ pattern: textPattern(255) });
+/** One that goes into the log and the feed as it is. */
+export const HarmlessName = Type.String({ pattern: harmlessPattern(255) });
 const Room = Type.String({ pattern: roomPattern });
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]{1,255}$' });
 
@@ -97,8 +99,8 @@ export const MintRequest = Type.Object(
       ),
     ),
     ttl: Type.Optional(Type.Integer({ minimum: 1, description: 'Seconds, up to TICKET_TTL_MAX.' })),
-    sub: Type.Optional(Name),
-    username: Type.Optional(Name),
+    sub: Type.Optional(HarmlessName),
+    username: Type.Optional(HarmlessName),
   },
   {
     ...strict,

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
@@ -64,6 +65,11 @@ export async function createServer(config: Config, log: Logger): Promise<App> {
     owed.set(socket, owing);
     if (owing > mostOwed) socket.destroy();
     response.once('close', () => owed.set(socket, (owed.get(socket) ?? 0) - 1));
+  });
+  // Who waits for us is not silent: a password, or the line before it, may take longer.
+  app.server.on('timeout', (socket: Socket) => {
+    if ((owed.get(socket) ?? 0) > 0 && socket.writableLength === 0) socket.setTimeout(app.server.timeout);
+    else socket.destroy();
   });
   app.decorate('unlessOwing', async ({ raw }: FastifyRequest, reply: FastifyReply) => {
     if ((owed.get(raw.socket) ?? 0) <= 1) return;

@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
 import { harmlessPattern, textPart } from '../text.ts';
-import { Name, SessionId, strict } from './schemas.ts';
+import { HarmlessName, Name, SessionId, strict } from './schemas.ts';
 
 export const RevocationRequest = Type.Object(
   {
-    sub: Type.Optional(Name),
+    sub: Type.Optional(HarmlessName),
     issued_before: Type.Optional(
       Type.Number({
         minimum: 0,

@@ -227,6 +227,18 @@ describe('what a proxy that keeps connections has to know', () => {
     }
   });
 
+  test.each(['1.1', '1.0'])('and one of HTTP/%s that is to be the last, is', async (version) => {
+    const socket = await dial(broker.port);
+    const ended = once(socket, 'end');
+    const plain = `GET /ws HTTP/${version}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`;
+    expect(await exchange(socket, plain)).toMatchObject({
+      status: 426,
+      headers: { connection: 'close, upgrade' },
+    });
+    await ended;
+    socket.destroy();
+  });
+
   test('what is no handshake is told to upgrade (RFC 9110 7.8), and may go on', async () => {
     const socket = await dial(broker.port);
     const plain = 'GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';

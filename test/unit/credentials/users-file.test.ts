@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,6 +92,17 @@ describe('editing', () => {
     expect(await listUsers(path)).toEqual(['ann', 'bob']);
     expect(readlinkSync(link)).toBe(path);
     expect(readdirSync(join(link, '..'))).toEqual(['link']);
+  });
+
+  test('replaces nothing that is no file, and makes none beside what a link leads to', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'users-'));
+    const [pipe, link] = [join(folder, 'pipe'), join(folder, 'link')];
+    execFileSync('mkfifo', [pipe]);
+    symlinkSync(join(folder, 'nothing'), link);
+    for (const path of [pipe, link, folder]) {
+      await expect(setUser(path, 'bob', bcrypt('10'))).rejects.toThrow(`${path} is no file`);
+    }
+    expect(readdirSync(folder).sort()).toEqual(['link', 'pipe']);
   });
 
   test.each(['', 'a:b', 'a b', '#a', 'a\nb', 'a\0b', 'x'.repeat(256)])('refuses the name %j', (name) => {

@@ -1,9 +1,22 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../../src/config.ts';
 import { createServer } from '../../../src/http/server.ts';
+
+test('who waits for an answer that takes long is not hung up on', { timeout: 40_000 }, async () => {
+  const app = await createServer(
+    readConfig({ HANDSHAKE_TIMEOUT: '1', REDIS_COMMAND_TIMEOUT: '100' }),
+    pino({ level: 'silent' }),
+  );
+  // Twice the 6.6 s after which a connection counts as silent.
+  app.get('/slow', () => setTimeout(14_000, 'done'));
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  expect(await (await fetch(`${url}/slow`)).text()).toBe('done');
+  await app.close();
+});
 
 test('who reads nothing of what it has asked for is hung up on', { timeout: 40_000 }, async () => {
   const app = await createServer(

@@ -211,6 +211,18 @@ describe('/tickets', () => {
     });
   });
 
+  test.each(['sub', 'username'])('no secret is taken for a %s, which goes into every log', async (field) => {
+    const headers = { authorization: `Bearer ${keyOf('minter')}` };
+    for (const secret of [`wst_${'A'.repeat(43)}`, `x wsk_${'A'.repeat(43)}`, 'eyJhbGciOi.eyJzdWIiOi.c2ln']) {
+      const refused = await mint({ sub: 'alice', [field]: secret }, headers);
+      expect([refused.statusCode, refused.json().error]).toEqual([400, 'invalid_request']);
+      expect(refused.body).not.toContain(secret);
+    }
+    for (const name of ['eyJ alice', 'auth0|wst_user', 'José']) {
+      expect((await mint({ sub: 'alice', [field]: name }, headers)).statusCode).toBe(201);
+    }
+  });
+
   describe('DELETE', () => {
     const remove = (id: string, headers: Record<string, string> = bearer) =>
       broker.app.inject({ method: 'DELETE', url: `/tickets/${id}`, headers });
